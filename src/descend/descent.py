@@ -1,0 +1,125 @@
+"""The one first-order loop: a gradient, transformed into a direction, and a step along it.
+
+x_{k+1} = step(x_k, transform(gradient(x_k))). A step whose gradient or new point is not finite is rejected: the
+iterate and every state stay as they were, and the next step draws other randomness.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.direction import as_dense
+from descend.errors import CompositionError
+from descend.key import Key
+from descend.oracle import Asks, Oracle, Slope
+from descend.step.base import Step
+from descend.step.fixed import Fixed, Rate
+from descend.transform.chain import At, Transform, apply_chain, init_chain
+from descend.tree import state
+
+__all__ = ["Descent", "DescentState"]
+
+
+@state
+class DescentState:
+    """Where a descent stands.
+
+    Fields: x (d,); value, f(x) or NaN if it was not asked; loss, what is known of f near the last x; t, steps
+    taken; rejected, how many of them were; key; the states of the transforms and of the step rule.
+    """
+
+    x: Tensor
+    value: float
+    loss: float
+    t: int
+    rejected: int
+    key: Key
+    transforms: tuple[Any, ...]
+    step: Any
+
+
+@dataclass(frozen=True, init=False)
+class Descent:
+    """A chain of transforms and a step rule as a method.
+
+    Args:
+        parts: transforms in the order in which they are applied, and at most one step rule, last.
+        lr: the learning rate of a fixed step, a number or a schedule, where there is no step rule; default 1.0,
+            which suits second-order transforms only.
+
+    Raises:
+        CompositionError: a part that is neither, a step rule that is not last, or both a step rule and lr.
+
+    >>> import descend as dd
+    >>> dd.Descent(dd.Adam(), lr=0.1)
+    Descent(Adam(), Fixed(lr=0.1))
+    """
+
+    chain: tuple[Transform[Any], ...]
+    step: Step[Any]
+
+    def __init__(self, *parts: Transform[Any] | Step[Any], lr: Rate | None = None) -> None:
+        chain, step = split_parts(parts)
+        if step is not None and lr is not None:
+            raise CompositionError(f"{step!r} decides the length of a step, so lr={lr!r} would be ignored; drop one")
+        object.__setattr__(self, "chain", chain)
+        object.__setattr__(self, "step", step or Fixed(1.0 if lr is None else lr))
+
+    def __repr__(self) -> str:
+        return f"Descent({', '.join(repr(part) for part in (*self.chain, self.step))})"
+
+    @property
+    def needs(self) -> Asks:
+        """What its parts ask the oracle for."""
+        needs = Asks.GRADIENT | self.step.needs
+        for transform in self.chain:
+            needs |= transform.needs
+        return needs
+
+    def init(self, x: Tensor, key: Key) -> DescentState:
+        """The state before the first step at x (d,)."""
+        return DescentState(x, math.nan, math.nan, 0, 0, key, init_chain(self.chain, x), self.step.init(x))
+
+    def advance(self, oracle: Oracle, state: DescentState) -> DescentState:
+        """One step."""
+        key = state.key.fold(state.t)
+        oracle = oracle.at(state.t)
+        slope = oracle.gradient(state.x, key)
+        if math.isnan(slope.value) and not math.isnan(state.value):
+            slope = replace(slope, value=state.value)
+        if not slope.is_finite():
+            return replace(state, t=state.t + 1, rejected=state.rejected + 1)
+        gradient = as_dense(slope.gradient, state.x)
+        free = oracle.free(state.x, gradient)
+        if free is not None:
+            gradient = gradient * free
+        slope = Slope(gradient, slope.value, slope.nearby)
+        at = At(state.x, oracle, key, slope.value)
+        # a transform may overwrite its gradient, while the step rule still wants to read it
+        direction, transforms = apply_chain(self.chain, gradient.clone(), state.transforms, at)
+        if free is not None:
+            direction = direction * free
+        moved = self.step(oracle, state.x, direction, slope, state.step, key)
+        if not torch.isfinite(moved.x.sum()) and not torch.isfinite(moved.x).all():
+            return replace(state, t=state.t + 1, rejected=state.rejected + 1)
+        return DescentState(
+            moved.x, moved.value, slope.loss, state.t + 1, state.rejected, state.key, transforms, moved.state
+        )
+
+
+def split_parts(parts: tuple[Any, ...]) -> tuple[tuple[Transform[Any], ...], Step[Any] | None]:
+    """Transforms and the step rule of a list of parts, in words if they do not fit."""
+    step = parts[-1] if parts and isinstance(parts[-1], Step) else None
+    chain = parts[: len(parts) - (step is not None)]
+    for part in chain:
+        if isinstance(part, Step):
+            raise CompositionError(f"the step rule {part!r} must come last; it decides how far the direction is followed")
+        if not isinstance(part, Transform):
+            raise CompositionError(
+                f"{part!r} is neither a transform nor a step rule; an estimator comes first, before every transform: "
+                "minimize(f, x0, estimator=..., method=Descent(...)) or Optimizer(model, estimator, transform, ...)"
+            )
+    return chain, step

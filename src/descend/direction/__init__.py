@@ -1,0 +1,23 @@
+"""Directions in parameter space, held lazily: dense, seeded, coordinate, scaled, and their linear combinations."""
+
+from descend.direction.base import BLOCK, Directions
+from descend.direction.combination import Combination, Scaled, Stretch, as_dense, as_directions
+from descend.direction.coordinate import Coordinate
+from descend.direction.dense import Dense
+from descend.direction.rows import Rows, mirrored
+from descend.direction.seeded import Seeded
+
+__all__ = [
+    "BLOCK",
+    "Combination",
+    "Coordinate",
+    "Dense",
+    "Directions",
+    "Rows",
+    "Scaled",
+    "Seeded",
+    "Stretch",
+    "as_dense",
+    "as_directions",
+    "mirrored",
+]

@@ -1,0 +1,67 @@
+"""A direction is a promise, not an array: a block of n directions in R^d becomes numbers only where they are needed.
+
+Elements are indexed by the global flat offset of a point's layout, so a direction is the same however the
+parameters are stored or chunked.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+__all__ = ["BLOCK", "Directions"]
+
+BLOCK = 2**18
+"""Elements per block wherever something of size d is walked through: 1 MiB of float32, so that it stays in cache."""
+
+
+class Directions(ABC):
+    """A block of `count` directions z_0, ..., z_{count-1} in R^size."""
+
+    __slots__ = ()
+    count: int
+    size: int
+
+    @abstractmethod
+    def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
+        """Elements start..stop of directions first..last: (last - first, stop - start), dtype and device of `like`.
+
+        The tensor may be a view of what the directions hold: read it, do not write to it.
+        """
+
+    def dense(self, like: Tensor) -> Tensor:
+        """All of them, (count, size), in the dtype and on the device of `like`."""
+        return self.tile(0, self.count, 0, self.size, like)
+
+    def perturb(self, points: Tensor, rows: list[int], scales: Tensor, start: int = 0) -> None:
+        """points[k] += scales[k] * z_{rows[k]}, in place.
+
+        Args:
+            points: (p, len), elements start..start+len of p points.
+            rows: p indices of directions.
+            scales: (p,), in the dtype of `points`.
+        """
+        if rows == list(range(rows[0], rows[0] + len(rows))):
+            z = self.tile(rows[0], rows[-1] + 1, start, start + points.shape[1], points)
+        else:
+            low, high = min(rows), max(rows) + 1
+            z = self.tile(low, high, start, start + points.shape[1], points)
+            z = z[torch.tensor(rows, device=z.device) - low]
+        points.addcmul_(scales[:, None], z)
+
+    def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
+        """out += sum_i weights[i] * z_i, in place, for elements start..start+len(out)."""
+        step = max(1, BLOCK // max(1, out.numel()))
+        for first in range(0, self.count, step):
+            last = min(self.count, first + step)
+            z = self.tile(first, last, start, start + out.numel(), out)
+            out += torch.tensor(weights[first:last], dtype=out.dtype, device=out.device) @ z
+
+    def dot(self, x: Tensor) -> Tensor:
+        """<z_i, x> for every direction: (count,)."""
+        total = x.new_zeros(self.count)
+        width = max(1, BLOCK // max(1, self.count))
+        for start in range(0, self.size, width):
+            stop = min(self.size, start + width)
+            total += self.tile(0, self.count, start, stop, x) @ x[start:stop]
+        return total

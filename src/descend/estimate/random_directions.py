@@ -1,0 +1,229 @@
+"""Gradients from values along random directions: SPSA, RDSA, Gaussian and sphere smoothing are rows of one family.
+
+With E z z^T = I and a finite-difference formula D for the derivative along z,
+
+    g_hat = (1/n) sum_i D f(x; z_i) z_i        (1)
+
+is an estimate of the gradient of f smoothed over the radius h. All probes are one `along` question under one key, so
+they share their minibatch and noise (common random numbers). g_hat stays a lazy combination of directions: without a
+dense transform behind it nothing of size d is made, which is all that MeZO is.
+
+Spall (1992), "Multivariate stochastic approximation using a simultaneous perturbation gradient approximation" (sign
+law); Kushner and Clark (1978) (RDSA); Nesterov and Spokoiny (2017), "Random gradient-free minimization of convex
+functions" (normal law); Flaxman, Kalai and McMahan (2005) (sphere); Malladi et al. (2023), "Fine-tuning language
+models with just forward passes" (MeZO). Leave-one-out baseline: Kool, van Hoof and Welling (2019).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from descend.direction import BLOCK, Combination, Dense, Directions, Scaled, Stretch
+from descend.errors import InvalidValue
+from descend.estimate.base import Estimator
+from descend.estimate.draw import Coupling, RandomLaw, draw
+from descend.estimate.stencil import Stencil, stencil
+from descend.key import Key
+from descend.oracle import Oracle, Slope
+
+__all__ = ["RDSA", "SPSA", "GaussianSmoothing", "MeZO", "RandomDirections", "SphereSmoothing", "automatic_radius"]
+
+Radius = float | Callable[[int], float] | tuple[Stretch, ...] | None
+
+
+@dataclass(frozen=True)
+class RandomDirections(Estimator):
+    """The estimator (1).
+
+    Args:
+        law: of one direction, a `RandomLaw` or its name: "sign", "normal", "uniform", "sphere".
+        formula: a row of `STENCILS` by name; "central" has the smaller error, "forward" the fewer evaluations.
+        samples: n, the number of directions.
+        radius: h > 0, in the units of x; a schedule from the number of steps taken to h; (start, stop, h) triples,
+            one per stretch of the point; or None (default), which follows the size of x and its dtype, see
+            `automatic_radius`.
+        coupling: of the directions, a `Coupling` or its name: "independent", "antithetic", "orthogonal", "quasi".
+        baseline: what one-sided two-point formulas subtract: "centre" (default) asks f(x); "leave-one-out" (also
+            "mean": with the factor that makes it unbiased it is the same) uses the other samples and asks nothing more.
+
+    A gradient takes n * m evaluations for a formula with m points off the centre, and one more where it uses the
+    centre. Raises `InvalidValue` for an unknown name, a radius <= 0, fewer than 1 sample (2 with leave-one-out), or an
+    odd number of antithetic ones.
+
+    >>> from descend.oracle import Function
+    >>> oracle = Function(lambda x: (x**2).sum()) | RandomDirections("sign", samples=4, coupling="orthogonal")
+    >>> slope = oracle.gradient(torch.tensor([1.0, 2.0, 3.0, 4.0]), Key(0))
+    >>> slope.gradient.dense(torch.zeros(())).round()
+    tensor([2., 4., 6., 8.])
+    """
+
+    law: RandomLaw | str = RandomLaw.SIGN
+    formula: str | Stencil = "central"
+    samples: int = 1
+    radius: Radius = None
+    coupling: Coupling | str = Coupling.INDEPENDENT
+    baseline: Literal["centre", "leave-one-out", "mean"] = "centre"
+    row: Stencil = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "law", _member(RandomLaw, self.law, "law"))
+        object.__setattr__(self, "coupling", _member(Coupling, self.coupling, "coupling"))
+        object.__setattr__(self, "row", stencil(self.formula))
+        if self.samples < 1:
+            raise InvalidValue(f"samples must be at least 1, got {self.samples!r}")
+        if self.coupling is Coupling.ANTITHETIC and self.samples % 2:
+            raise InvalidValue(f"antithetic directions come in pairs, got samples={self.samples}; write an even number")
+        if self.baseline not in ("centre", "leave-one-out", "mean"):
+            raise InvalidValue(f"unknown baseline {self.baseline!r}; write 'centre', 'leave-one-out' or 'mean'")
+        if self._leaves_one_out and (self.samples < 2 or len(self.row.offsets) != 2 or not self.row.one_sided):
+            raise InvalidValue(
+                f"baseline={self.baseline!r} needs samples >= 2 and formula 'forward' or 'backward', "
+                f"got samples={self.samples}, formula={self.row.name!r}"
+            )
+        numbers = [self.radius] if isinstance(self.radius, float | int) else []
+        if isinstance(self.radius, tuple):
+            numbers = [factor for _, _, factor in self.radius]
+        for number in numbers:
+            if not (math.isfinite(number) and number > 0):
+                raise InvalidValue(f"radius must be a finite number > 0, got {number!r}; write None to choose it by itself")
+
+    @property
+    def _leaves_one_out(self) -> bool:
+        return self.baseline != "centre"
+
+    def at(self, t: int) -> "RandomDirections":
+        return replace(self, radius=self.radius(t)) if callable(self.radius) else self
+
+    def gradient(self, oracle: Oracle, x: Tensor, key: Key) -> Slope:
+        z = self.directions(x, key)
+        offsets = (self.row.offsets[1],) if self._leaves_one_out else self.row.offsets
+        if isinstance(self.radius, tuple):  # h_g z in, z / h_g out: SPSA in the units of each stretch
+            probing: Directions = Scaled(z, self.radius)
+            along = Scaled(z, tuple((a, b, 1 / h) for a, b, h in self.radius))
+            h = 1.0
+        else:
+            probing = along = z
+            h = automatic_radius(x, self.row.order) if self.radius is None else self.radius
+            assert not callable(h), "a schedule is put by at(t) before anything is asked"
+        values = oracle.along(x, probing, _scales(offsets, h, self.samples), key)
+        weights, value, nearby = self._weigh(values.tolist(), offsets, h)
+        return Slope(Combination(((weights, along),), x.numel()), value, nearby)
+
+    def directions(self, x: Tensor, key: Key) -> Directions:
+        """The directions at x under a key; small blocks are made dense at once, since they are used twice."""
+        z = draw(self.law, self.coupling, self.samples, x, key)  # type: ignore[arg-type]  # names are members by now
+        return Dense(z.dense(x)) if self.samples * x.numel() <= BLOCK and not isinstance(z, Dense) else z
+
+    def _weigh(
+        self, values: list[list[float]], offsets: tuple[float, ...], h: float
+    ) -> tuple[list[float], float, float]:
+        """Weights of the directions in the estimate, f(x) if it was asked, and the mean of the probes."""
+        n = self.samples
+        probed = [v for line in values for v, offset in zip(line, offsets, strict=True) if offset != 0.0]
+        nearby = math.fsum(probed) / len(probed) if all(map(math.isfinite, probed)) else math.nan
+        if self._leaves_one_out:
+            scale = offsets[0] * h * (n - 1)
+            return [(v - nearby) / scale for (v,) in values], math.nan, nearby
+        stencil_weights = [w / (h * n) for w in self.row.weights]
+        weights = [sum(w * v for w, v in zip(stencil_weights, line, strict=True)) for line in values]
+        value = values[0][offsets.index(0.0)] if self.row.one_sided else math.nan
+        return weights, value, nearby
+
+
+@lru_cache(maxsize=256)
+def _scales(offsets: tuple[float, ...], h: float, n: int) -> Tensor:
+    return torch.tensor([[offset * h for offset in offsets]] * n, dtype=torch.float64)
+
+
+def _member(kind: type, value: object, what: str) -> object:
+    if isinstance(value, kind):
+        return value
+    names = [member.value for member in kind]  # type: ignore[attr-defined]
+    if value not in names:
+        raise InvalidValue(f"unknown {what} {value!r}; write one of {', '.join(map(repr, names))}")
+    return kind(value)
+
+
+def automatic_radius(x: Tensor, order: int) -> float:
+    """h = eps^(1/(order + 1)) * rms(x), which balances rounding against truncation for a function as smooth as x is large.
+
+    eps is that of x's dtype, and rms(x) is taken as 1 where x is zero. It is rounded to a power of two, so that it does
+    not change with every step.
+
+    >>> automatic_radius(torch.ones(4), 2)
+    0.00390625
+    """
+    eps = torch.finfo(x.dtype).eps
+    size = float(x.float().square().mean().sqrt()) if x.dtype != torch.float64 else float(x.square().mean().sqrt())
+    size = size if math.isfinite(size) and size > 0 else 1.0
+    return 2.0 ** round(math.log2(size * eps ** (1 / (order + 1))))
+
+
+def SPSA(
+    radius: Radius = None,
+    samples: int = 1,
+    *,
+    formula: str | Stencil = "central",
+    coupling: Coupling | str = Coupling.INDEPENDENT,
+    baseline: Literal["centre", "leave-one-out", "mean"] = "centre",
+) -> RandomDirections:
+    """Simultaneous perturbation (Spall 1992): random signs, two-sided, two evaluations per sample.
+
+    The arguments are those of `RandomDirections`. Signs have the smallest variance of all independent laws.
+
+    >>> SPSA(1e-3).samples
+    1
+    """
+    return RandomDirections(RandomLaw.SIGN, formula, samples, radius, coupling, baseline)
+
+
+def MeZO(radius: Radius = 1e-3, samples: int = 1) -> RandomDirections:
+    """SPSA with normal directions held as a seed (Malladi et al. 2023): nothing of size d as long as no dense transform follows.
+
+    It is no estimator of its own: `SPSA` without a dense transform has the same memory and better constants.
+    """
+    return RandomDirections(RandomLaw.NORMAL, "central", samples, radius)
+
+
+def RDSA(
+    radius: Radius = None,
+    samples: int = 1,
+    *,
+    formula: str | Stencil = "central",
+    coupling: Coupling | str = Coupling.INDEPENDENT,
+    baseline: Literal["centre", "leave-one-out", "mean"] = "centre",
+) -> RandomDirections:
+    """Random direction stochastic approximation (Kushner and Clark 1978): normal directions, two-sided."""
+    return RandomDirections(RandomLaw.NORMAL, formula, samples, radius, coupling, baseline)
+
+
+def GaussianSmoothing(
+    radius: Radius = None,
+    samples: int = 100,
+    *,
+    formula: str | Stencil = "forward",
+    coupling: Coupling | str = Coupling.INDEPENDENT,
+    baseline: Literal["centre", "leave-one-out", "mean"] = "centre",
+) -> RandomDirections:
+    """The gradient of f convolved with a Gaussian of standard deviation `radius` (Nesterov and Spokoiny 2017).
+
+    One-sided by default: samples + 1 evaluations. A large radius smooths small-scale roughness away on purpose.
+    """
+    return RandomDirections(RandomLaw.NORMAL, formula, samples, radius, coupling, baseline)
+
+
+def SphereSmoothing(
+    radius: Radius = None,
+    samples: int = 1,
+    *,
+    formula: str | Stencil = "central",
+    coupling: Coupling | str = Coupling.INDEPENDENT,
+    baseline: Literal["centre", "leave-one-out", "mean"] = "centre",
+) -> RandomDirections:
+    """The gradient of f averaged over a ball (Flaxman et al. 2005): directions uniform on the sphere of radius sqrt d."""
+    return RandomDirections(RandomLaw.SPHERE, formula, samples, radius, coupling, baseline)

@@ -1,0 +1,198 @@
+"""The torch.optim closure as an oracle: it takes nothing, and returns the loss of the live parameters.
+
+Asking at a point writes it into the parameters; `visit` puts them back bit for bit however the visit ends. Under
+an estimator no evaluation builds a graph, and a closure that calls ``loss.backward()`` itself finds that call silenced.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
+
+from descend.direction import BLOCK, Dense, Directions
+from descend.key import Key
+from descend.layout import Parameters
+from descend.oracle.core import Asks, Slope, probes
+from descend.oracle.failure import OnFailure, evaluate
+from descend.oracle.leaf import Leaf, with_randomness
+from descend.oracle.ledger import Ledger
+from descend.oracle.scalar import as_float
+
+__all__ = ["Closure"]
+
+
+class _NoBackward(TorchFunctionMode):
+    """While it is on, Tensor.backward does nothing: a probe wants the loss, not its graph."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.backward or func is torch.autograd.backward:
+            return None
+        return func(*args, **(kwargs or {}))
+
+
+class Closure(Leaf):
+    """Answers questions about a closure over live parameters.
+
+    Args:
+        parameters: the point.
+        closure: takes nothing and returns the loss (a float, NumPy number or one-element tensor). It may call
+            ``loss.backward()``, and it may take a `backward` flag, which probes set to False.
+        on_failure, ledger: as in `Function`.
+    """
+
+    answers = Asks.VALUE | Asks.VALUES | Asks.GRADIENT | Asks.JVP | Asks.HVP
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        closure: Callable[..., Any],
+        *,
+        on_failure: OnFailure | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        super().__init__(ledger, on_failure)
+        self.parameters = parameters
+        self.closure = closure
+        self.silence = False
+
+    def __repr__(self) -> str:
+        return f"Closure({getattr(self.closure, '__name__', type(self.closure).__name__)})"
+
+    @contextmanager
+    def visit(self, home: Tensor) -> Iterator[None]:
+        """While open, questions may move the parameters; when it closes they are `home` again, bit for bit."""
+        try:
+            yield
+        finally:
+            self._restore(home)
+
+    def _restore(self, home: Tensor) -> None:
+        try:
+            self.parameters.scatter(home)
+        except BaseException:  # a second interrupt, in the middle of putting things back
+            self.parameters.scatter(home)
+            raise
+
+    def value(self, x: Tensor, key: Key) -> float:
+        self.parameters.scatter(x)
+        return self.value_here(key)
+
+    def value_here(self, key: Key) -> float:
+        """The loss of the parameters as they are."""
+        return evaluate(lambda k: with_randomness(k, self._loss), key, self.ledger, self.on_failure)
+
+    def along(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        rows, kept, back = probes(scales)
+        answers = []
+        if x.numel() <= BLOCK:  # one flat scratch, then one copy into the parameters
+            if directions.count * x.numel() <= BLOCK:
+                directions = Dense(directions.dense(x))
+            for row, scale in zip(rows, kept, strict=True):
+                point = x.clone()
+                directions.perturb(point[None], [row], torch.tensor([scale], dtype=x.dtype, device=x.device))
+                answers.append(self.value(point, key))
+        else:  # no second copy of the parameters: each is perturbed where it lies
+            for row, scale in zip(rows, kept, strict=True):
+                self.parameters.scatter(x)
+                self._perturb_in_place(directions, row, scale)
+                answers.append(self.value_here(key))
+        return torch.tensor(answers, dtype=torch.float64)[back]
+
+    def _perturb_in_place(self, directions: Directions, row: int, scale: float) -> None:
+        for p, start in zip(self.parameters.live(), self.parameters.layout.offsets, strict=True):
+            flat = p.view(-1) if p.is_contiguous() else p.reshape(-1)
+            amount = torch.tensor([scale], dtype=p.dtype, device=p.device)
+            for low in range(0, flat.numel(), BLOCK):
+                directions.perturb(flat[None, low : low + BLOCK], [row], amount, start + low)
+            if not p.is_contiguous():
+                p.copy_(flat.view(p.shape))
+
+    def _loss(self) -> float:
+        """The closure's loss without a graph."""
+        with torch.no_grad():
+            if self.silence:
+                with _NoBackward():
+                    return as_float(self._call(False))
+            try:
+                return as_float(self._call(False))
+            except RuntimeError as error:
+                if "does not require grad" not in str(error):
+                    raise
+                self.silence = True  # the closure calls backward itself: from now on that call is silenced
+                with _NoBackward():
+                    return as_float(self._call(False))
+
+    def _call(self, backward: bool) -> Any:
+        return self.closure(backward) if _takes_flag(self.closure) else self.closure()
+
+    def gradient(self, x: Tensor, key: Key) -> Slope:
+        self.parameters.scatter(x)
+        value = self.backward_here(key)
+        return Slope(self.parameters.gather_gradients(), value)
+
+    def backward_here(self, key: Key) -> float:
+        """Fill the parameters' .grad by autograd where they are, and return the loss.
+
+        A closure that called backward itself has done it already; one that returned a loss has it called here.
+        """
+
+        def ask(k: Key) -> float:
+            for p in self.parameters.tensors:
+                p.grad = None
+            with torch.enable_grad():
+                loss = with_randomness(k, lambda: self._call(True))
+                if isinstance(loss, Tensor) and all(p.grad is None for p in self.parameters.tensors):
+                    loss.backward()
+            return as_float(loss)
+
+        return evaluate(ask, key, self.ledger, self.on_failure, "gradient")
+
+    def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
+        self.ledger.charge("jvp", directions.count)
+        answers = []
+        for row in range(directions.count):
+            self.parameters.scatter(x)
+            tangent = directions.tile(row, row + 1, 0, x.numel(), x)[0]
+            answers.append(with_randomness(key, lambda t=tangent: self._tangent_of_loss(x, t)))
+        return torch.tensor(answers, dtype=torch.float64)
+
+    def _tangent_of_loss(self, x: Tensor, tangent: Tensor) -> float:
+        """Forward-mode derivative: copying a dual tensor into a parameter makes it dual until the level closes."""
+        unflatten = self.parameters.layout.unflatten
+        with torch.no_grad(), forward_ad.dual_level(), _NoBackward() if self.silence else nullcontext():
+            for p, value, change in zip(self.parameters.tensors, unflatten(x), unflatten(tangent), strict=True):
+                p.copy_(forward_ad.make_dual(value, change))
+            loss = self._call(False)
+            derivative = forward_ad.unpack_dual(loss).tangent if isinstance(loss, Tensor) else None
+        return 0.0 if derivative is None else as_float(derivative)
+
+    def hvp(self, x: Tensor, direction: Tensor, key: Key) -> Tensor:
+        self.parameters.scatter(x)
+        self.ledger.charge("hvp")
+        tensors = self.parameters.tensors
+        with torch.enable_grad(), _NoBackward() if self.silence else nullcontext():
+            loss = with_randomness(key, lambda: self._call(False)).reshape(())
+            gradients = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
+        pieces = self.parameters.layout.unflatten(direction)
+        pairs = [(g, v) for g, v in zip(gradients, pieces, strict=True) if g is not None and g.requires_grad]
+        out = torch.zeros_like(direction)
+        if pairs:
+            products = torch.autograd.grad([g for g, _ in pairs], tensors, [v for _, v in pairs], allow_unused=True)
+            for view, product in zip(self.parameters.layout.unflatten(out), products, strict=True):
+                if product is not None:
+                    view.copy_(product)
+        return out
+
+
+def _takes_flag(closure: Callable[..., Any]) -> bool:
+    try:
+        return "backward" in inspect.signature(closure).parameters
+    except (TypeError, ValueError):
+        return False
+
+

@@ -1,0 +1,80 @@
+"""A torch function that autograd can differentiate: answers gradients, directional and second derivatives exactly."""
+
+import torch
+from torch import Tensor
+
+from descend.direction import Directions
+from descend.key import Key
+from descend.oracle.core import Asks, Slope
+from descend.oracle.failure import evaluate
+from descend.oracle.function import Function
+from descend.oracle.leaf import with_randomness
+from descend.oracle.scalar import as_float
+
+__all__ = ["Differentiable"]
+
+
+class Differentiable(Function):
+    """Answers values, gradients, JVPs and HVPs of a torch function f: (d,) -> ().
+
+    Gradients come from reverse mode (one forward and one backward pass), JVPs from forward mode (no graph is
+    kept), HVPs from reverse over reverse. The arguments are those of `Function`, except that f takes tensors.
+
+    >>> import torch
+    >>> oracle = Differentiable(lambda x: (x**3).sum())
+    >>> oracle.gradient(torch.tensor([1.0, 2.0]), Key(0)).gradient
+    tensor([ 3., 12.])
+    """
+
+    answers = Asks.VALUE | Asks.VALUES | Asks.GRADIENT | Asks.JVP | Asks.HVP
+
+    def gradient(self, x: Tensor, key: Key) -> Slope:
+        found = torch.zeros_like(x)
+
+        def ask(k: Key) -> float:
+            nonlocal found
+            with torch.enable_grad():
+                leaf = x.detach().clone().requires_grad_()
+                value = self._graph(leaf, k)
+                (found,) = torch.autograd.grad(value, leaf)
+            return as_float(value)
+
+        value = evaluate(ask, key, self.ledger, self.on_failure, "gradient")
+        return Slope(found, value)
+
+    def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
+        self.ledger.charge("jvp", directions.count)
+        tangents = directions.dense(x)
+
+        def one(tangent: Tensor) -> Tensor:
+            return torch.func.jvp(lambda y: self._plain(y, key), (x.detach(),), (tangent,))[1]
+
+        def ask() -> Tensor:
+            with torch.no_grad():
+                if len(tangents) == 1:
+                    return one(tangents[0])[None]
+                return torch.func.vmap(one, chunk_size=self._chunk(x), randomness="same")(tangents)
+
+        return with_randomness(key, ask).to("cpu", torch.float64)
+
+    def hvp(self, x: Tensor, direction: Tensor, key: Key) -> Tensor:
+        self.ledger.charge("hvp")
+        with torch.enable_grad():
+            leaf = x.detach().clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(self._graph(leaf, key), leaf, create_graph=True)
+            if not gradient.requires_grad:  # f is linear in x
+                return torch.zeros_like(x)
+            (product,) = torch.autograd.grad(gradient, leaf, direction, allow_unused=True)
+        return torch.zeros_like(x) if product is None else product
+
+    def _chunk(self, x: Tensor) -> int:
+        return max(1, self.memory // max(1, x.numel() * x.element_size()))
+
+    def _plain(self, x: Tensor, key: Key) -> Tensor:
+        """f at one point as a 0-d tensor, differentiable, whatever way f takes points."""
+        points = x[None] if self.batched and not self._vmapped else x
+        value = self.f(points, key) if self.keyed else self.f(points)
+        return value.reshape(())
+
+    def _graph(self, leaf: Tensor, key: Key) -> Tensor:
+        return with_randomness(key, lambda: self._plain(leaf, key))
