@@ -7,6 +7,7 @@ A layout names every parameter and gives its shape and global flat offset. The i
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,12 +33,12 @@ class Layout:
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Number of elements of every parameter."""
         return tuple(math.prod(shape) for shape in self.shapes)
 
-    @property
+    @cached_property
     def offsets(self) -> tuple[int, ...]:
         """Where every parameter begins in the flat point."""
         starts, at = [], 0
@@ -46,7 +47,7 @@ class Layout:
             at += size
         return tuple(starts)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The dimension d of the point."""
         return sum(self.sizes)
@@ -85,6 +86,7 @@ class Parameters:
             self.dtype = torch.promote_types(self.dtype, p.dtype)
         self._aliases: list[Tensor] = []
         self._pointers: list[int] = []
+        self._alone: Tensor | None = None
 
     def live(self) -> list[Tensor]:
         """The parameters as detached tensors that share their memory: writing to them needs no graph.
@@ -94,17 +96,31 @@ class Parameters:
         pointers = [p.data_ptr() for p in self.tensors]
         if pointers != self._pointers:
             self._aliases, self._pointers = [p.detach() for p in self.tensors], pointers
+            whole = len(pointers) == 1 and self._aliases[0].is_contiguous()
+            self._alone = self._aliases[0].view(-1) if whole else None
         return self._aliases
+
+    def alone(self) -> Tensor | None:
+        """The live point itself as a flat tensor where it is one contiguous parameter, else None."""
+        self.live()
+        return self._alone
 
     def gather(self) -> Tensor:
         """A new flat (d,) tensor with the parameters' values."""
+        alone = self.alone()
+        if alone is not None:
+            return alone.clone()
         out = torch.empty(self.size, dtype=self.dtype, device=self.device)
-        torch._foreach_copy_(self.layout.unflatten(out), self.live())
+        torch._foreach_copy_(self.layout.unflatten(out), self._aliases)
         return out
 
     def scatter(self, x: Tensor) -> None:
         """Write a flat point (d,) into the parameters."""
-        torch._foreach_copy_(self.live(), self.layout.unflatten(x))
+        alone = self.alone()
+        if alone is not None:
+            alone.copy_(x)
+        else:
+            torch._foreach_copy_(self._aliases, self.layout.unflatten(x))
 
     def gather_gradients(self) -> Tensor:
         """A new flat (d,) tensor with the parameters' .grad; zero where there is none."""

@@ -8,20 +8,370 @@ point, one step of `Descent` is made there, and the result is written back.
 import difflib
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import _global_optimizer_post_hooks as _global_post_hooks
+from torch.optim.optimizer import _global_optimizer_pre_hooks as _global_pre_hooks
 
-from descend.descent import Descent, DescentState, split_parts
+from descend.blocks import Gradients, blocks_of, update_blocks
+from descend.descent import Descent, DescentState
+from descend.direction import Combination
 from descend.errors import CompositionError, InvalidValue, StateMismatch
-from descend.estimate.base import Estimator
+from descend.estimate.hybrid import Hybrid
+from descend.estimate.base import Estimator, Lifted
 from descend.estimate.gains import Gains, calibrate
+from descend.estimate.random_directions import RandomDirections
+from descend.groups import (
+    Part,
+    Rates,
+    as_groups,
+    calibratable,
+    check_groups,
+    first_rate,
+    grown,
+    hyperparameters,
+    pack,
+    split,
+    stretches,
+    unpack,
+    with_group,
+    with_radii,
+)
 from descend.key import Key, as_key
 from descend.layout import Parameters
-from descend.oracle import Asks, Closure, Ledger, OnFailure, Oracle, Slope, check_answers, trainable
-from descend.step.fixed import Fixed
-from descend.update import Blocks
+from descend.oracle import Closure, Ledger, OnFailure, Oracle, Slope, check_answers
+from descend.pair import pair_step
+from descend.step.fixed import Fixed, FixedState, Rate
+from descend.transform.chain import init_chain
+from descend.tree import from_plain, map_tensors, to_plain
 
 __all__ = ["Optimizer"]
+
+
+class Optimizer(torch.optim.Optimizer):
+    """Estimators, then transforms, then at most one step rule, as a torch optimizer.
+
+    Args:
+        params: a module (its parameters with requires_grad, or all of them if none has it), an iterable of tensors
+            or of (name, tensor) pairs, or of dicts that are parameter groups. A group may set `lr`, any numeric
+            hyperparameter of a separable transform by its name, the `radius` of the estimator, and an `estimator` of its
+            own: then autograd answers for the groups that have none.
+        parts: in the order of the conversation. Without an estimator gradients come from autograd.
+        lr: the learning rate, a number or a schedule from the number of steps taken; torch's lr_scheduler works on
+            it. Without it, second-order transforms take steps of length 1, and a random-direction estimator alone
+            calibrates its own gains in at most 20 evaluations at the first step (see `descend.estimate.gains`).
+        key: randomness; the same key repeats the run. Default: fresh entropy, kept in ``optimizer.key``.
+        on_failure: what a failed evaluation does; default `Reject()`: the step is skipped, the failure counted in
+            ``optimizer.ledger`` and the first one reported as a warning.
+
+    `step(closure)` takes a closure that returns the loss (a float, NumPy number or tensor) and need not call
+    backward. It returns the loss at the point before the step as a 0-d tensor; under a two-sided estimator, which
+    never asks there, the mean of the probes around it. Parameters are at the iterate whenever `step` ends, bit for
+    bit, also after an exception or an interrupt.
+
+    Raises:
+        CompositionError: an estimator after a transform, a step rule that is not last, a part that is none of these.
+        MissingAnswer: a part needs what the estimator before it hides or nobody answers.
+        InvalidValue: no parameters, the same one twice, several devices, a bad lr, an unknown key in a group.
+
+    >>> model = nn.Linear(2, 1)
+    >>> optimizer = Optimizer(model, lr=0.1)
+    >>> loss = optimizer.step(lambda: model(torch.ones(4, 2)).square().mean())
+    >>> loss.shape
+    torch.Size([])
+    """
+
+    def __init__(
+        self,
+        params: nn.Module | Iterable[Any],
+        *parts: Part,
+        lr: Rate | None = None,
+        key: Key | int | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> None:
+        self.estimators, self.chain, self._rule = split(parts)
+        self.key, self.t, self.rejected = as_key(key), 0, 0
+        self.ledger, self.on_failure = Ledger(), on_failure
+        self.gains: Gains | None = None
+        self._schedule = lr if callable(lr) else None
+        self._calibrates = lr is None and self._rule is None and calibratable(self.estimators, self.chain)
+        self._states: tuple[Any, ...] | None = None
+        self._rule_state: Any = None
+        self._own: list[Estimator | None] = []
+        self._is_bound = False
+        tunable = hyperparameters(self.estimators, self.chain)
+        self._tunable = tuple(tunable)
+        rate = first_rate(lr, self.chain, self._rule, self._calibrates)
+        super().__init__(as_groups(params), {"lr": rate, **tunable})
+        self._bind()
+
+    def _bind(self) -> None:
+        """Everything that follows from the parameter groups: the point, the oracle over it, and how to walk it."""
+        params, owners, names = [], [], []
+        for i, group in enumerate(self.param_groups):
+            params += group["params"]
+            owners += [i] * len(group["params"])
+            names += group.get("param_names", [f"{i}.{k}" for k in range(len(group["params"]))])
+        self.parameters = Parameters(params, names)
+        self._blocks = blocks_of(self.parameters, owners)
+        self._stretches = stretches(self.parameters, owners)
+        self._closure = Closure(self.parameters, _no_closure, on_failure=self.on_failure, ledger=self.ledger)
+        self._walks = all(transform.separable for transform in self.chain) and self._rule is None
+        self._chain = tuple(transform.bound(self.parameters.layout) for transform in self.chain)
+        self._settings: Any = None
+        self._refresh()
+        method = Descent(*self.chain, self._rule or Fixed(0.0))
+        check_answers(method, method.needs, self._lifted)
+        self._is_bound = True
+
+    def _refresh(self) -> None:
+        """Follow the param groups: their hyperparameters may have been changed by a scheduler, or by hand."""
+        settings = [[group[name] for name in self._tunable] for group in self.param_groups]
+        if settings == self._settings:
+            return
+        self._settings = settings
+        self._chains = [with_group(self._chain, group) for group in self.param_groups]
+        if not self._walks and any(chain != self._chains[0] for chain in self._chains):
+            raise CompositionError(
+                "other hyperparameters per parameter group than lr and radius need transforms that act on each "
+                f"coordinate alone, and a fixed step; {self!r} has {[*self.chain, self._rule]}"
+            )
+        self._lifted = self._lift()
+        self._pair = None
+        if self._walks and not self.chain and len(self.param_groups) == 1 and isinstance(self._lifted, Lifted):
+            estimator = self._lifted.estimator
+            if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
+                self._pair = pair_step(self._closure, estimator)
+
+    def _lift(self) -> Oracle:
+        """The closure's oracle under the estimators, or under the groups' own ones."""
+        estimators = list(self.estimators)
+        own = [(s, e) for s, e in zip(self._stretches, self._own, strict=True) if e is not None]
+        if own and estimators:
+            raise CompositionError(
+                f"a group has the estimator {own[0][1]!r} of its own, so the other groups are by autograd, and "
+                f"{estimators[0]!r} would have nothing to do; drop one of them"
+            )
+        if own:
+            estimators = [Hybrid(tuple(own))]
+        oracle: Oracle = self._closure
+        for estimator in estimators:
+            if isinstance(estimator, RandomDirections):
+                estimator = with_radii(estimator, self.gains, self.param_groups, self._stretches)
+            oracle = oracle | estimator
+        return oracle
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; transforms' memories of the parameters that were there are kept.
+
+        A transform whose state is not one number per parameter (BFGS and its kind) starts anew.
+
+        Raises:
+            InvalidValue: the group has an unknown key, no parameters, or parameters that are in another group.
+        """
+        group = dict(param_group)
+        own = group.pop("estimator", None)
+        if own is not None and not isinstance(own, Estimator):
+            raise InvalidValue(f"a group's estimator must be an estimator such as SPSA(), got {own!r}")
+        known = {"params", "param_names", "initial_lr", *self.defaults}
+        for name in group:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise InvalidValue(f"unknown key {name!r} in a parameter group; {hint}Known are {sorted(known)}")
+        super().add_param_group(group)
+        self._own.append(own)
+        if self._is_bound:
+            self._bind()
+            if self._states is not None:
+                fresh = init_chain(self._chain, self.parameters.gather())
+                self._states = tuple(
+                    grown(old, new, self.parameters.size) for old, new in zip(self._states, fresh, strict=True)
+                )
+
+    def step(self, closure: Callable[..., Any] | None = None) -> Tensor | None:  # type: ignore[override]
+        """One step; see the class for what it returns.
+
+        Args:
+            closure: returns the loss. Without it the parameters' .grad are used as they are, which only autograd's
+                gradients and a fixed step allow; then it returns None.
+        """
+        hooked = _global_pre_hooks or self._optimizer_step_pre_hooks or _global_post_hooks or self._optimizer_step_post_hooks
+        if hooked:
+            for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
+                hook(self, (closure,), {})
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                loss = self._step(closure)
+        else:
+            loss = self._step(closure)
+        if hooked:
+            for hook in (*_global_post_hooks.values(), *self._optimizer_step_post_hooks.values()):
+                hook(self, (closure,), {})
+        return None if closure is None else torch.scalar_tensor(loss, dtype=self.parameters.dtype)
+
+    step.hooked = True  # type: ignore[attr-defined]  # hooks run above; torch's profiling wrapper costs a third of a step
+
+    def _step(self, closure: Callable[..., Any] | None) -> float:
+        self._closure.closure = closure or _no_closure
+        key = self.key.fold(self.t)
+        if self._schedule is not None:
+            for group in self.param_groups:
+                group["lr"] = self._schedule(self.t)
+        self._refresh()
+        if self._states is None:
+            self._begin(closure)
+        if closure is None:
+            if self._lifted is not self._closure or self._rule is not None:
+                raise InvalidValue(
+                    f"{self!r} has to evaluate the loss; write step(closure) with a closure that returns it"
+                )
+            return self._walk(Slope(Gradients(self.parameters)), key)  # type: ignore[arg-type]
+        if self._pair is not None:
+            return self._pair_step(key)
+        if not self._walks:
+            return self._flat_step()
+        if self._lifted is self._closure:
+            value = self._closure.backward_here(key)
+            return self._walk(Slope(Gradients(self.parameters), value), key)  # type: ignore[arg-type]
+        home = self.parameters.gather()
+        try:
+            slope = self._lifted.at(self.t).gradient(home, key)
+        finally:
+            self._closure.restore(home)
+        return self._walk(slope, key)
+
+    def _pair_step(self, key: Key) -> float:
+        """The fast version of the general step below, bit for bit."""
+        t, gains, lr = self.t, self.gains, self.param_groups[0]["lr"]
+        loss, taken = self._pair(key, t, (lambda _: lr) if gains is None else (lambda length: gains.rate(t, length)))  # type: ignore[misc]
+        self.t += 1
+        self.rejected += not taken
+        return loss
+
+    def _begin(self, closure: Callable[..., Any] | None) -> None:
+        """At the first step: the transforms' states, and the gains where nobody set a learning rate."""
+        home = self.parameters.gather()
+        if self._calibrates and closure is not None:
+            try:
+                self.gains = calibrate(self._closure, self.estimators[0], home, self.key.fold("gains"))  # type: ignore[arg-type]
+            finally:
+                self._closure.restore(home)
+            self._settings = None
+            self._refresh()
+        self._states = init_chain(self._chain, home)
+        self._rule_state = self._rule.init(home) if self._rule else None
+
+    def _walk(self, slope: Slope, key: Key) -> float:
+        """Update block by block, unless the gradient is not finite."""
+        self.t += 1
+        if not slope.is_finite() or (isinstance(slope.gradient, Gradients) and math.isinf(slope.value)):
+            self.rejected += 1
+            return slope.loss
+        rates = [group["lr"] for group in self.param_groups]
+        if self.gains is not None and isinstance(slope.gradient, Combination):
+            rates = [self.gains.rate(self.t - 1, slope.gradient.length()) for _ in rates]
+        self._states = update_blocks(
+            self.parameters,
+            self._blocks,
+            self._chains,
+            rates,
+            slope.gradient,
+            self._states or (),
+            self._lifted,
+            key,
+            slope.value,
+        )
+        return slope.loss
+
+    def _flat_step(self) -> float:
+        """One step of `Descent` on the gathered point."""
+        home = self.parameters.gather()
+        rates = [group["lr"] for group in self.param_groups]
+        scale = Rates(tuple((a, b, r) for (a, b), r in zip(self._stretches, rates, strict=True)))
+        method = Descent(*self._chains[0], scale, self._rule or Fixed(1.0))
+        before = DescentState(
+            home,
+            math.nan,
+            math.nan,
+            self.t,
+            0,
+            self.key,
+            (*(self._states or ()), None),
+            FixedState(self.t) if self._rule is None else self._rule_state,
+        )
+        goal = home
+        try:
+            after = method.advance(self._lifted, before)
+            goal = after.x
+        finally:
+            self._closure.restore(goal)
+        self.t, self.rejected = after.t, self.rejected + after.rejected
+        self._states, self._rule_state = after.transforms[:-1], after.step
+        return after.loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state in torch's layout, loadable with ``torch.load(weights_only=True)``.
+
+        Memory with one number per parameter stands under each parameter, shaped like it; all the rest (step count, key,
+        evaluation counts, matrices) under the first parameter's "descend".
+        """
+        packed = super().state_dict()
+        rest = {
+            "version": 1,
+            "t": self.t,
+            "rejected": self.rejected,
+            "key": self.key.seed,
+            "ledger": self.ledger.plain(),
+            "silence": self._closure.silence,
+            "gains": to_plain(self.gains),
+            "states": to_plain((self._states, self._rule_state)),
+            "parts": [type(p).__name__ for p in self.parts],
+        }
+        packed["state"] = pack(rest, self.parameters.layout)
+        return packed
+
+    @torch._disable_dynamo
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a saved state; parameters themselves are not part of it, as in torch.
+
+        Raises:
+            StateMismatch: it was saved by other parts, groups or parameter shapes.
+        """
+        check_groups(state_dict, self.param_groups)
+        rest = unpack(state_dict["state"], self.parameters.layout)
+        parts = [type(part).__name__ for part in self.parts]
+        if rest["parts"] != parts:
+            raise StateMismatch(f"the state was saved by an optimizer with parts {rest['parts']}, this one has {parts}")
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({name: value for name, value in saved.items() if name != "params"})
+        self.t, self.rejected, self.key = rest["t"], rest["rejected"], Key(rest["key"])
+        self.ledger.restore(rest["ledger"])
+        self._closure.silence = rest["silence"]
+        self.gains = from_plain(rest["gains"])
+        states, self._rule_state = from_plain(rest["states"])
+        self._states = map_tensors(lambda t: t.to(self.parameters.device), states)
+        self._settings = None
+        self._refresh()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Estimators, transforms and the step rule, in order."""
+        return (*self.estimators, *self.chain, *([self._rule] if self._rule else []))
+
+    def __repr__(self) -> str:
+        return f"Optimizer({', '.join([f'{self.parameters.size} parameters', *map(repr, self.parts)])})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = ("parameters", "_closure", "_lifted", "_blocks", "_pair")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._bind()
+
+
+def _no_closure() -> float:
+    raise InvalidValue("the optimizer has no closure to ask; write step(closure)")

@@ -49,6 +49,11 @@ class Directions(ABC):
             z = z[torch.tensor(rows, device=z.device) - low]
         points.addcmul_(scales[:, None], z)
 
+    def point(self, x: Tensor, row: int, scale: float, out: Tensor) -> None:
+        """out = x + scale * z_row, all of it at once; x and out are (d,)."""
+        out.copy_(x)
+        self.perturb(out[None], [row], torch.tensor([scale], dtype=x.dtype, device=x.device))
+
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         """out += sum_i weights[i] * z_i, in place, for elements start..start+len(out)."""
         step = max(1, BLOCK // max(1, out.numel()))

@@ -1,5 +1,6 @@
 """Linear combinations of lazily held directions, and directions with another scale on each stretch of the point."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +84,10 @@ class Combination:
         for start in range(0, self.size, BLOCK):
             self.add_to(out[start : start + BLOCK], 1.0, start)
         return out
+
+    def length(self) -> float:
+        """About its Euclidean norm: exact for one sign or sphere direction, else that of near-orthogonal directions."""
+        return math.sqrt(self.size * sum(w * w for weights, _ in self.terms for w in weights))
 
     def is_finite(self) -> bool:
         """Whether every weight is finite."""

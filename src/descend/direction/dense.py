@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from descend.direction.base import Directions
@@ -40,3 +41,13 @@ class Dense(Directions):
 
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
         return self.matrix[first:last, start:stop].to(like)
+
+    def point(self, x: Tensor, row: int, scale: float, out: Tensor) -> None:
+        torch.add(x, self.matrix[row].to(x), alpha=scale, out=out)
+
+    def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
+        if len(weights) == 1:
+            row = self.matrix[0] if out.numel() == self.size else self.matrix[0, start : start + out.numel()]
+            out.add_(row.to(out), alpha=weights[0])
+        else:
+            Directions.add_to(self, out, weights, start)

@@ -13,7 +13,7 @@ from torch import Tensor
 from descend.direction import Directions
 from descend.errors import CompositionError
 from descend.key import Key
-from descend.oracle import Asks, Oracle, Slope, check_answers
+from descend.oracle import Asks, Ledger, Oracle, Slope, check_answers
 
 __all__ = ["Estimator", "Lifted"]
 
@@ -74,6 +74,14 @@ class Lifted(Oracle):
     @property
     def memory(self) -> int:  # type: ignore[override]
         return self.base.memory
+
+    @property
+    def ledger(self) -> Ledger:  # type: ignore[override]
+        return self.base.ledger
+
+    @property
+    def cost(self) -> int:  # type: ignore[override]
+        return self.base.cost
 
     def __repr__(self) -> str:
         return f"{self.base!r} | {self.estimator!r}"

@@ -1,40 +1,46 @@
 """The numbers at memory speed on a CPU: numba kernels that reproduce `reference.py` bit for bit.
 
-Layout and laws stand in `law.py`.  A *row* is 64 consecutive elements, one bit (or one word) of the 64 lanes of a tile.
-A kernel makes a tile's words, then row by row float32 numbers in a scratch of 256 bytes, applied while they are warm.
-No fastmath: every product and sum is one IEEE operation, so nothing is fused.
+Layout and laws stand in `law.py`.  A *row* is 64 consecutive elements: one bit, or one word, of the 64 lanes of a tile.
+A kernel makes a tile's words, then row by row its float32 numbers, applied to the output while they are warm.  There is
+no fastmath, so every product and sum is one IEEE operation and nothing is fused.
 
-Kernels take addresses and integers, not arrays: making an array of a tensor costs more than filling a short one.  They
-are module-level, serial, and run without the interpreter lock, because only such are cached on disk and can be shared
-among threads of our own.  A cached kernel is recompiled when this file changes and only then, so every constant it needs
-stands here or is an argument.
+Kernels take addresses and integers, not arrays: making an array of a tensor costs more than filling a short one.
+They are module-level and serial, since only such are cached on disk, and hold no interpreter lock, so that threads of
+our own can share a long vector.  numba recompiles a cached kernel when this file changes and only then: every constant
+a kernel uses stands here or is an argument.  Scratch lives on the kernel's stack: arrays that count references would
+double the time, and the compiler knows that nothing else points there.
 """
 
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import carray, float32, int32, int64, njit, types, uint32, uint64
+from numba import carray, float32, int32, njit, types, uint32, uint64  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from .law import Law
 
 _FLOAT, _DOUBLE, _BFLOAT = 0, 1, 2
 KINDS = {torch.float32: _FLOAT, torch.float64: _DOUBLE, torch.bfloat16: _BFLOAT}
-_SIGN, _NORMAL = Law.SIGN.tag, Law.NORMAL.tag
-_PARALLEL = 2_000_000  # numbers below which waking other threads costs more than it saves
-_AHEAD = 8192  # bytes ahead of the row at work that are asked of memory: 1.0 to 1.1 times `mul_` instead of 1.3
+_SIZES = (4, 8, 2)  # bytes of one number, by kind
+_SIGN, _NORMAL = 0, 1  # tags
+_TILE = 8192  # elements of the largest tile
+_AHEAD = 8192  # bytes ahead of the row at work that memory is asked for, lest a long `add` wait for it a fifth longer
+_SHARE = 2_000_000  # numbers below which waking another thread costs more than it saves
 
 _inline: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
+_BYTES = ir.IntType(8).as_pointer()
 
 
 def _kernel(function: Callable[..., None]) -> Callable[..., None]:
@@ -44,47 +50,79 @@ def _kernel(function: Callable[..., None]) -> Callable[..., None]:
         return njit(nogil=True)(function)
 
 
-@intrinsic
+def _intrinsic(generator: Callable[..., Any]) -> Callable[..., Any]:
+    """What the compiler has an instruction for and Python no word."""
+    return intrinsic(generator)
+
+
+@_intrinsic
 def _pointer(_typing: Any, _address: Any) -> Any:
     """An address as something `carray` takes."""
-    return types.voidptr(types.int64), lambda _, b, __, args: b.inttoptr(args[0], ir.IntType(8).as_pointer())
+    return types.voidptr(types.int64), lambda _, b, __, args: b.inttoptr(args[0], _BYTES)
 
 
-@intrinsic
+@_intrinsic
+def _scratch(_typing: Any) -> Any:
+    """A kilobyte of the kernel's own stack."""
+
+    def generate(_: Any, b: Any, __: Any, ___: Any) -> Any:
+        with b.goto_entry_block():
+            place = b.alloca(ir.ArrayType(ir.IntType(8), 1024))
+            place.align = 64
+        return b.bitcast(place, _BYTES)
+
+    return types.voidptr(), generate
+
+
+@_intrinsic
 def _prefetch(_typing: Any, _address: Any) -> Any:
-    """Ask memory for the cache line at an address, for writing; an address outside the tensor is harmless."""
+    """Ask memory for the cache line at an address, to write it; an address outside the tensor does no harm."""
 
     def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-        word, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        call = b.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        b.call(call, [b.inttoptr(args[0], byte), word(1), word(3), word(1)])
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [_BYTES, word, word, word])
+        call = b.module.declare_intrinsic("llvm.prefetch", [_BYTES], kind)
+        b.call(call, [b.inttoptr(args[0], _BYTES), word(1), word(3), word(1)])
         return context.get_dummy_value()
 
     return types.void(types.int64), generate
 
 
-@intrinsic
+@_intrinsic
 def _popcount(_typing: Any, _word: Any) -> Any:
     return types.uint32(types.uint32), lambda _, b, __, args: b.ctpop(args[0])
 
 
+@_intrinsic
+def _float_of(_typing: Any, _bits: Any) -> Any:
+    return types.float32(types.uint32), lambda _, b, __, args: b.bitcast(args[0], ir.FloatType())
+
+
+@_intrinsic
+def _bits_of(_typing: Any, _number: Any) -> Any:
+    return types.uint32(types.float32), lambda _, b, __, args: b.bitcast(args[0], ir.IntType(32))
+
+
 @_inline
-def _words(w, tile, first, last, member, tag, k0, k1):
+def _bfloat(number):
+    """The 16 bits of the bfloat16 nearest to a float32, ties to even; NaN stays NaN."""
+    bits = _bits_of(number)
+    nearest = uint32(bits + uint32(0x7FFF) + ((bits >> uint32(16)) & uint32(1))) >> uint32(16)
+    return np.uint16(uint32(0x7FC0) if (bits & uint32(0x7FFFFFFF)) > uint32(0x7F800000) else nearest)
+
+
+@_inline
+def _philox(w, tile, first, last, member, tag, k0, k1):
     """Philox4x32-10 of the lanes first..last of a tile: word j of lane i goes to w[j * 64 + i]."""
     low, high = uint32(uint64(tile) << uint64(6)), uint32(uint64(tile) >> uint64(26))
     for i in range(uint64(first), uint64(last)):
         c0, c1, c2, c3 = uint32(low + uint32(i)), high, uint32(member), uint32(tag)
         a, b = uint32(k0), uint32(k1)
         for _ in range(10):
-            p0 = uint64(0xD2511F53) * uint64(c0)
-            p1 = uint64(0xCD9E8D57) * uint64(c2)
-            c0 = uint32(uint32(p1 >> uint64(32)) ^ c1 ^ a)
-            c2 = uint32(uint32(p0 >> uint64(32)) ^ c3 ^ b)
-            c1 = uint32(p1)
-            c3 = uint32(p0)
-            a = uint32(a + uint32(0x9E3779B9))
-            b = uint32(b + uint32(0xBB67AE85))
+            p0, p1 = uint64(0xD2511F53) * uint64(c0), uint64(0xCD9E8D57) * uint64(c2)
+            c0, c1 = uint32(uint32(p1 >> uint64(32)) ^ c1 ^ a), uint32(p1)
+            c2, c3 = uint32(uint32(p0 >> uint64(32)) ^ c3 ^ b), uint32(p0)
+            a, b = uint32(a + uint32(0x9E3779B9)), uint32(b + uint32(0xBB67AE85))
         w[i] = c0
         w[i + uint64(64)] = c1
         w[i + uint64(128)] = c2
@@ -92,18 +130,30 @@ def _words(w, tile, first, last, member, tag, k0, k1):
 
 
 @_inline
-def _draw(z, bits, w, row, tag, unit):
-    """z[:64] = the numbers of a row; `bits` is the same memory as integers."""
+def _words(w, tile, begin, end, member, tag, k0, k1):
+    """The words of a tile that elements begin..end need."""
+    if (
+        begin >> 6 == (end - 1) >> 6
+    ):  # within one row: only its lanes, which is what a population of short vectors costs
+        _philox(w, tile, begin & 63, ((end - 1) & 63) + 1, member, tag, k0, k1)
+    else:  # constant bounds, so that the compiler makes vectors of it
+        _philox(w, tile, 0, 64, member, tag, k0, k1)
+
+
+@_inline
+def _draw(z, w, row, tag, unit):
+    """z[:64] = the numbers of a row."""
     row = uint64(row)
     if tag == _SIGN:
         v, shift = ((row >> uint64(5)) & uint64(3)) << uint64(6), uint32(row & uint64(31))
         for i in range(uint64(64)):
-            bits[i] = (uint32(w[v + i] << shift) & uint32(0x80000000)) | uint32(0x3F800000)
+            z[i] = _float_of(uint32((uint32(w[v + i] << shift) & uint32(0x80000000)) | uint32(0x3F800000)))
         return
     v = (row & uint64(3)) << uint64(6)
     if tag == _NORMAL:
         for i in range(uint64(64)):
-            k = uint32(_popcount(w[v + i] & uint32(0xFFFFFF)) << uint32(9)) + ((w[v + i] >> uint32(23)) & uint32(0x1FE))
+            word = w[v + i]
+            k = uint32(_popcount(word & uint32(0xFFFFFF)) << uint32(9)) + ((word >> uint32(23)) & uint32(0x1FE))
             z[i] = float32(int32(int32(k) - int32(6399))) * unit
     else:
         for i in range(uint64(64)):
@@ -111,85 +161,196 @@ def _draw(z, bits, w, row, tag, unit):
 
 
 @_inline
-def _rounded(x):
-    """The bfloat16 nearest to the float32 with bits x, ties to even; NaN stays NaN."""
-    nearest = uint32(x + uint32(0x7FFF) + ((x >> uint32(16)) & uint32(1))) >> uint32(16)
-    return np.uint16(uint32(0x7FC0) if (x & uint32(0x7FFFFFFF)) > uint32(0x7F800000) else nearest)
-
-
-@_inline
-def _row_store(address, kind, z, bits, first, count):
-    first = uint64(first)
+def _store(address, kind, z, first, count):
+    """Write z[first : first + count] at an address."""
     if kind == _FLOAT:
         out = carray(_pointer(address), count, np.float32)
         for i in range(uint64(count)):
-            out[i] = z[first + i]
+            out[i] = z[uint64(first) + i]
     elif kind == _DOUBLE:
         out = carray(_pointer(address), count, np.float64)
         for i in range(uint64(count)):
-            out[i] = z[first + i]
+            out[i] = z[uint64(first) + i]
     else:
         out = carray(_pointer(address), count, np.uint16)
         for i in range(uint64(count)):
-            out[i] = _rounded(bits[first + i])
+            out[i] = _bfloat(z[uint64(first) + i])
 
-
-@_kernel
-def fill_kernel(address, kind, n, stride, start, lo, hi, member, tag, unit, k0, k1):
-    w, bits = np.empty(256, np.uint32), np.empty(64, np.uint32)
-    z, unit = bits.view(np.float32), float32(unit)
-    size = 4 << kind if kind < 2 else 2
-    shift = 7 if tag == 0 else 2
-    begin = start + lo; end = start + hi
-    first, last = begin >> 6, (end - 1) >> 6
-    for r in range(n):
-        for tile in range(first >> shift, (last >> shift) + 1):
-            if first == last:
-                _words(w, tile, begin & 63, ((end - 1) & 63) + 1, member + r, tag, k0, k1)
-            else:
-                _words(w, tile, 0, 64, member + r, tag, k0, k1)
-            for row in range(max(first, tile << shift), min(last + 1, (tile + 1) << shift)):
-                _draw(z, bits, w, row, tag, unit)
-                a = max(begin - (row << 6), 0); b = min(end - (row << 6), 64)
-                at = address + size * (r * stride + (row << 6) + a - start)
-                for i in range(size): _prefetch(at + _AHEAD + 64 * i)
-                if b - a == 64:
-                    _row_store(at, kind, z, bits, 0, 64)
-                else:
-                    _row_store(at, kind, z, bits, a, b - a)
 
 @_inline
-def _row_add(address, kind, z, first, count, scale):
-    first = uint64(first)
-    if kind == _FLOAT:
-        out = carray(_pointer(address), count, np.float32)
-        s = float32(scale)
-        for i in range(uint64(count)):
-            out[i] = out[i] + s * z[first + i]
-    elif kind == _DOUBLE:
+def _increase(address, kind, z, first, count, scale):
+    """Add scale * z[first : first + count] to what stands at an address."""
+    if kind == _DOUBLE:
         out = carray(_pointer(address), count, np.float64)
         for i in range(uint64(count)):
-            out[i] = out[i] + scale * z[first + i]
+            out[i] = out[i] + scale * z[uint64(first) + i]
+        return
+    scale = float32(scale)
+    if kind == _FLOAT:
+        out = carray(_pointer(address), count, np.float32)
+        for i in range(uint64(count)):
+            out[i] = out[i] + scale * z[uint64(first) + i]
+    else:
+        out = carray(_pointer(address), count, np.uint16)
+        for i in range(uint64(count)):
+            out[i] = _bfloat(_float_of(uint32(out[i]) << uint32(16)) + scale * z[uint64(first) + i])
+
+
+@_inline
+def _rows(tile, shift, begin, end):
+    """The rows of a tile that hold elements begin..end."""
+    return range(max(begin >> 6, tile << shift), min((end + 63) >> 6, (tile + 1) << shift))
+
 
 @_kernel
-def add_kernel(address, kind, start, lo, hi, member, tag, unit, k0, k1, scale):
-    w, bits = np.empty(256, np.uint32), np.empty(64, np.uint32)
-    z, unit = bits.view(np.float32), float32(unit)
-    size = 4 << kind if kind < 2 else 2
-    shift = 7 if tag == 0 else 2
-    begin = start + lo; end = start + hi
-    first, last = begin >> 6, (end - 1) >> 6
-    for tile in range(first >> shift, (last >> shift) + 1):
-            if first == last:
-                _words(w, tile, begin & 63, ((end - 1) & 63) + 1, member, tag, k0, k1)
-            else:
-                _words(w, tile, 0, 64, member, tag, k0, k1)
-            for row in range(max(first, tile << shift), min(last + 1, (tile + 1) << shift)):
-                _draw(z, bits, w, row, tag, unit)
-                a = max(begin - (row << 6), 0); b = min(end - (row << 6), 64)
-                at = address + size * ((row << 6) + a - start)
-                for i in range(size): _prefetch(at + _AHEAD + 64 * i)
-                if b - a == 64:
-                    _row_add(at, kind, z, 0, 64, scale)
+def _fill(address, kind, size, n, stride, start, lo, hi, member, tag, unit, k0, k1):
+    """out[r, lo:hi] = z of member + r, for r in 0..n."""
+    w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
+    begin, end, shift = start + lo, start + hi, 7 if tag == _SIGN else 2
+    for r in range(n):
+        base = address + size * (r * stride - start)
+        for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
+            _words(w, tile, begin, end, member + r, tag, k0, k1)
+            for row in _rows(tile, shift, begin, end):
+                first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
+                at = base + size * ((row << 6) + first)
+                for i in range(4):
+                    _prefetch(at + _AHEAD + 64 * i)
+                if last - first < 64:
+                    _draw(z, w, row, tag, unit)
+                    _store(at, kind, z, first, last - first)
+                elif kind == _FLOAT:
+                    _draw(carray(_pointer(at), 64, np.float32), w, row, tag, unit)
                 else:
-                    _row_add(at, kind, z, a, b - a, scale)
+                    _draw(z, w, row, tag, unit)
+                    _store(at, kind, z, 0, 64)
+
+
+@_kernel
+def _add(address, kind, size, start, lo, hi, member, tag, unit, k0, k1, scale):
+    """out[lo:hi] += scale * z of member."""
+    w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
+    begin, end, shift = start + lo, start + hi, 7 if tag == _SIGN else 2
+    for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
+        _words(w, tile, begin, end, member, tag, k0, k1)
+        for row in _rows(tile, shift, begin, end):
+            first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
+            at = address + size * ((row << 6) + first - start)
+            for i in range(4):
+                _prefetch(at + _AHEAD + 64 * i)
+            _draw(z, w, row, tag, unit)
+            if last - first == 64:
+                _increase(at, kind, z, 0, 64, scale)
+            else:
+                _increase(at, kind, z, first, last - first, scale)
+
+
+@_kernel
+def _combine(address, kind, size, start, lo, hi, member, tag, unit, k0, k1, weights, n, sums):
+    """out[lo:hi] += sum over r of weights[r] * z of member + r; `sums` is the address of room for a tile of float64."""
+    w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
+    begin, end, shift = start + lo, start + hi, 7 if tag == _SIGN else 2
+    kind_sums, size_sums = (_DOUBLE, 8) if kind == _DOUBLE else (_FLOAT, 4)
+    weight = carray(_pointer(weights), n, np.float64)
+    for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
+        rows = _rows(tile, shift, begin, end)
+        origin = sums - size_sums * (rows.start << 6)  # where the sum of element 0 would stand
+        zero = carray(_pointer(sums), (rows.stop - rows.start) << 6, np.float64)
+        for i in range(uint64((rows.stop - rows.start) << 6)):
+            zero[i] = 0.0
+        for r in range(n):
+            _words(w, tile, begin, end, member + r, tag, k0, k1)
+            for row in rows:
+                _draw(z, w, row, tag, unit)
+                _increase(origin + size_sums * (row << 6), kind_sums, z, 0, 64, weight[r])
+        for row in rows:
+            first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
+            at, total = address + size * ((row << 6) + first - start), origin + size_sums * (row << 6)
+            if kind == _DOUBLE:
+                _increase(at, kind, carray(_pointer(total), 64, np.float64), first, last - first, 1.0)
+            else:
+                _increase(at, kind, carray(_pointer(total), 64, np.float32), first, last - first, 1.0)
+
+
+def fill(out: Tensor, seed: int, law: Law, start: int, member: int) -> None:
+    """As `reference.fill`."""
+    shape = out.shape
+    n, length, stride = (1, shape[0], 0) if len(shape) == 1 else (*shape, out.stride(0))
+    kind, address = KINDS[out.dtype], out.data_ptr()
+    size, tag, unit, k0, k1 = _SIZES[kind], law.tag, law.unit, seed & 0xFFFFFFFF, seed >> 32
+    if n * length < _SHARE:
+        _fill(address, kind, size, n, stride, start, 0, length, member, tag, unit, k0, k1)
+    elif n < length:
+        _share(lambda a, b: _fill(address, kind, size, n, stride, start, a, b, member, tag, unit, k0, k1), length)
+    else:
+        _share(
+            lambda a, b: _fill(
+                address + size * a * stride,
+                kind,
+                size,
+                b - a,
+                stride,
+                start,
+                0,
+                length,
+                member + a,
+                tag,
+                unit,
+                k0,
+                k1,
+            ),
+            n,
+        )
+    increment_version(out)
+
+
+def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int) -> None:
+    """As `reference.add`."""
+    length, kind, address = out.shape[0], KINDS[out.dtype], out.data_ptr()
+    size, tag, unit, k0, k1 = _SIZES[kind], law.tag, law.unit, seed & 0xFFFFFFFF, seed >> 32
+    if length < _SHARE:
+        _add(address, kind, size, start, 0, length, member, tag, unit, k0, k1, scale)
+    else:
+        _share(lambda a, b: _add(address, kind, size, start, a, b, member, tag, unit, k0, k1, scale), length)
+    increment_version(out)
+
+
+def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, member: int) -> None:
+    """As `reference.combine`."""
+    n, length, kind, address, coefficients = (
+        len(weights),
+        out.shape[0],
+        KINDS[out.dtype],
+        out.data_ptr(),
+        weights.data_ptr(),
+    )
+    size, tag, unit, k0, k1 = _SIZES[kind], law.tag, law.unit, seed & 0xFFFFFFFF, seed >> 32
+
+    def work(a: int, b: int) -> None:
+        sums = torch.empty(_TILE, dtype=torch.float64)
+        _combine(address, kind, size, start, a, b, member, tag, unit, k0, k1, coefficients, n, sums.data_ptr())
+
+    if n * length < _SHARE or length < 64 * 64:
+        work(0, length)
+    else:
+        _share(work, length)
+    increment_version(out)
+
+
+def _share(work: Callable[[int, int], None], count: int) -> None:
+    """work(a, b) for the parts [a, b) of [0, count), one part to each thread torch may use; the caller takes one."""
+    threads = min(torch.get_num_threads(), count)
+    cuts = [count * i // threads for i in range(threads + 1)]
+    parts = [_pool().submit(work, a, b) for a, b in pairwise(cuts[1:])]
+    work(cuts[0], cuts[1])
+    for part in parts:
+        part.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="descend-noise")
+
+
+if sys.platform != "win32":  # a forked child inherits the pool without its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -10,7 +10,7 @@ at a time, its words become numbers in pieces of up to 2^17, and all temporaries
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -28,11 +28,11 @@ _HALF = torch.tensor(32, dtype=torch.int64, device="cpu")
 
 
 def fill(out: Tensor, seed: int, law: Law, start: int, member: int) -> None:
-    """Write z[member + r, start + c] into out[r, c]; `out` is (n, len)."""
-    n, length = out.shape
+    """out[r, c] = z[member + r, start + c]; `out` is (n, len), or (len,) for one member."""
     with torch.no_grad():
-        for columns in _blocks(start, length, _BLOCK * 4 * law.per_word):
-            for rows, part, z in _pieces(n, columns, seed, law, member, out.device):
+        out = out if out.dim() == 2 else out.unsqueeze(0)
+        for columns in _blocks(start, out.shape[1], _BLOCK * 4 * law.per_word):
+            for rows, part, z in _pieces(out.shape[0], columns, seed, law, member, out.device):
                 out[rows, part.start - start : part.stop - start] = z
 
 
@@ -44,15 +44,15 @@ def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int)
                 _increase(out[part.start - start : part.stop - start], _working(z[0], out).mul_(scale))
 
 
-def combine(out: Tensor, seed: int, law: Law, weights: Sequence[float], start: int, member: int) -> None:
+def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, member: int) -> None:
     """out[c] += sum over r, in order and from zero, of weights[r] * z[member + r, start + c]; `out` is (len,)."""
     with torch.no_grad():
         for columns in _blocks(start, out.shape[0], min(_PIECE, _BLOCK * 4 * law.per_word)):
             total = _working(torch.zeros(len(columns), dtype=torch.float32, device=out.device), out)
             for rows, part, z in _pieces(len(weights), columns, seed, law, member, out.device):
                 target = total[part.start - columns.start : part.stop - columns.start]
-                for weight, row in zip(weights[rows], _working(z, out).unbind(0), strict=True):
-                    target.add_(row.mul_(weight))  # two roundings: add_(row, alpha=weight) might fuse them into one
+                for weight, row in zip(weights[rows].tolist(), _working(z, out).unbind(0), strict=True):
+                    target.add_(row.mul_(weight))  # not add_(row, alpha=weight), which may round once for both
             _increase(out[columns.start - start : columns.stop - start], total)
 
 
@@ -83,7 +83,7 @@ def _pieces(
 
     `columns` lie in one block.  Each member's columns come in order, and so do a column's members.
     """
-    first, last = columns.start // LANES, (columns.stop - 1) // LANES  # rows of 64: one bit (or word) of all lanes
+    first, last = columns.start // LANES, (columns.stop - 1) // LANES  # rows of 64: one bit, or word, of all lanes
     word, words = first // law.per_word, last // law.per_word - first // law.per_word + 1
     tile, tiles = word // 4, last // (4 * law.per_word) - word // 4 + 1
     lanes, origin = range(tile * LANES, (tile + tiles) * LANES), word * law.per_word * LANES
@@ -91,7 +91,8 @@ def _pieces(
     if words == 1:  # a short vector: only the bits it needs
         shifts, origin = range(first % law.per_word, last % law.per_word + 1), first * LANES
     if first == last:  # a very short one: only the lanes it needs
-        lanes, origin = range(lanes.start + columns.start % LANES, lanes.start + (columns.stop - 1) % LANES + 1), columns.start
+        lanes = range(lanes.start + columns.start % LANES, lanes.start + (columns.stop - 1) % LANES + 1)
+        origin = columns.start
     per_word = len(shifts) * min(len(lanes), LANES)  # numbers made from a word of every lane
     group = max(1, _BLOCK // len(lanes))
     rows_step, words_step = max(1, _PIECE // (words * per_word)), max(1, _PIECE // per_word)
@@ -144,20 +145,20 @@ def _philox(hi: Tensor, k0: int, k1: int, c1: int, c3: int) -> tuple[Tensor, Ten
 
     Only the low 32 bits of the `lo` that comes out mean anything.
     """
-    keys = [((k0 + r * PHILOX_WEYL[0]) % 2**32, (k1 + r * PHILOX_WEYL[1]) % 2**32) for r in range(PHILOX_ROUNDS)]
+    (w0, w1), rounds = PHILOX_WEYL, range(PHILOX_ROUNDS)
+    keys = [((k0 + r * w0) % 2**32, (k1 + r * w1) % 2**32) for r in rounds]
     keys[0] = keys[0][0] ^ c1, keys[0][1] ^ c3
     c0, c2 = hi.unbind(0)
-    lo, product = hi, torch.empty_like(hi)  # before the first round `lo` is in its key
-    buffers = [(product, *product.unbind(0)), ]
-    spare = torch.empty_like(hi)
-    buffers.append((spare, *spare.unbind(0)))
+    halves = [torch.empty_like(hi) for _ in range(2)]  # in turn: the products of one round hold the lo of the next
+    products = [(half, *half.unbind(0)) for half in halves]
+    lo = halves[1]
     for r, key in enumerate(torch.tensor(keys, device=hi.device).view(-1, 2, 1, 1).unbind(0)):
-        product, p1, p0 = buffers[r % 2]
-        # c0' = high(M1 c2) ^ c1 ^ k0,  c1' = low(M1 c2),  c2' = high(M0 c0) ^ c3 ^ k1,  c3' = low(M0 c0)
+        product, p1, p0 = products[r % 2]
+        # c0' = high(p1) ^ c1 ^ k0,  c1' = low(p1),  c2' = high(p0) ^ c3 ^ k1,  c3' = low(p0)
         torch.mul(c2, _M1, out=p1)
         torch.mul(c0, _M0, out=p0)
         torch.bitwise_right_shift(product, _HALF, out=hi)
-        if r:
+        if r:  # the first round's lo is in its key
             hi.bitwise_xor_(lo)
         hi.bitwise_xor_(key).bitwise_and_(_MASK)
         lo = product

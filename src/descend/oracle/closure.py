@@ -17,13 +17,16 @@ from torch.overrides import TorchFunctionMode
 from descend.direction import BLOCK, Dense, Directions
 from descend.key import Key
 from descend.layout import Parameters
-from descend.oracle.core import Asks, Slope, probes
+from descend.oracle.core import Asks, Slope
 from descend.oracle.failure import OnFailure, evaluate
-from descend.oracle.leaf import Leaf, with_randomness
+from descend.oracle.leaf import Leaf, Randomness, with_randomness
 from descend.oracle.ledger import Ledger
 from descend.oracle.scalar import as_float
 
 __all__ = ["Closure"]
+
+
+_NO_CONTEXT = nullcontext()
 
 
 class _NoBackward(TorchFunctionMode):
@@ -69,9 +72,10 @@ class Closure(Leaf):
         try:
             yield
         finally:
-            self._restore(home)
+            self.restore(home)
 
-    def _restore(self, home: Tensor) -> None:
+    def restore(self, home: Tensor) -> None:
+        """Write `home` back into the parameters, bit for bit, even if that is interrupted once."""
         try:
             self.parameters.scatter(home)
         except BaseException:  # a second interrupt, in the middle of putting things back
@@ -84,24 +88,42 @@ class Closure(Leaf):
 
     def value_here(self, key: Key) -> float:
         """The loss of the parameters as they are."""
-        return evaluate(lambda k: with_randomness(k, self._loss), key, self.ledger, self.on_failure)
+        with Randomness(key):
+            return evaluate(self.loss_here, key, self.ledger, self.on_failure)
 
     def along(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
-        rows, kept, back = probes(scales)
+        if directions.count * x.numel() <= BLOCK and not isinstance(directions, Dense):
+            directions = Dense(directions.dense(x))
+        alone = self.parameters.alone()
+        work = alone if alone is not None and alone.dtype == x.dtype else torch.empty_like(x)
+        centre: float | None = None
         answers = []
-        if x.numel() <= BLOCK:  # one flat scratch, then one copy into the parameters
-            if directions.count * x.numel() <= BLOCK:
-                directions = Dense(directions.dense(x))
-            for row, scale in zip(rows, kept, strict=True):
-                point = x.clone()
-                directions.perturb(point[None], [row], torch.tensor([scale], dtype=x.dtype, device=x.device))
-                answers.append(self.value(point, key))
+        with Randomness(key) as randomness:
+            for row, line in enumerate(scales.tolist()):
+                values = []
+                for scale in line:
+                    if scale == 0.0 and centre is not None:
+                        values.append(centre)
+                        continue
+                    self._move(x, directions, row, scale, work)
+                    values.append(evaluate(self.loss_here, key, self.ledger, self.on_failure))
+                    randomness.again()
+                    if scale == 0.0:
+                        centre = values[-1]
+                answers.append(values)
+        return torch.tensor(answers, dtype=torch.float64)
+
+    def _move(self, x: Tensor, directions: Directions, row: int, scale: float, work: Tensor) -> None:
+        """Put the parameters at x + scale * z_row."""
+        if scale == 0.0:
+            self.parameters.scatter(x)
+        elif x.numel() <= BLOCK:
+            directions.point(x, row, scale, work)
+            if work is not self.parameters.alone():
+                self.parameters.scatter(work)
         else:  # no second copy of the parameters: each is perturbed where it lies
-            for row, scale in zip(rows, kept, strict=True):
-                self.parameters.scatter(x)
-                self._perturb_in_place(directions, row, scale)
-                answers.append(self.value_here(key))
-        return torch.tensor(answers, dtype=torch.float64)[back]
+            self.parameters.scatter(x)
+            self._perturb_in_place(directions, row, scale)
 
     def _perturb_in_place(self, directions: Directions, row: int, scale: float) -> None:
         for p, start in zip(self.parameters.live(), self.parameters.layout.offsets, strict=True):
@@ -112,9 +134,9 @@ class Closure(Leaf):
             if not p.is_contiguous():
                 p.copy_(flat.view(p.shape))
 
-    def _loss(self) -> float:
-        """The closure's loss without a graph."""
-        with torch.no_grad():
+    def loss_here(self, key: Key) -> float:
+        """The closure's loss where the parameters are, without a graph; uncounted, `value_here` is the question."""
+        with _NO_CONTEXT if not torch.is_grad_enabled() else torch.no_grad():
             if self.silence:
                 with _NoBackward():
                     return as_float(self._call(False))
@@ -127,8 +149,17 @@ class Closure(Leaf):
                 with _NoBackward():
                     return as_float(self._call(False))
 
+    @property
+    def closure(self) -> Callable[..., Any]:
+        """What is asked; set a new one at any time."""
+        return self._closure
+
+    @closure.setter
+    def closure(self, closure: Callable[..., Any]) -> None:
+        self._closure, self._flag = closure, _takes_flag(closure)
+
     def _call(self, backward: bool) -> Any:
-        return self.closure(backward) if _takes_flag(self.closure) else self.closure()
+        return self._closure(backward) if self._flag else self._closure()
 
     def gradient(self, x: Tensor, key: Key) -> Slope:
         self.parameters.scatter(x)
@@ -164,7 +195,7 @@ class Closure(Leaf):
     def _tangent_of_loss(self, x: Tensor, tangent: Tensor) -> float:
         """Forward-mode derivative: copying a dual tensor into a parameter makes it dual until the level closes."""
         unflatten = self.parameters.layout.unflatten
-        with torch.no_grad(), forward_ad.dual_level(), _NoBackward() if self.silence else nullcontext():
+        with torch.no_grad(), forward_ad.dual_level(), _NoBackward() if self.silence else _NO_CONTEXT:
             for p, value, change in zip(self.parameters.tensors, unflatten(x), unflatten(tangent), strict=True):
                 p.copy_(forward_ad.make_dual(value, change))
             loss = self._call(False)
@@ -175,7 +206,7 @@ class Closure(Leaf):
         self.parameters.scatter(x)
         self.ledger.charge("hvp")
         tensors = self.parameters.tensors
-        with torch.enable_grad(), _NoBackward() if self.silence else nullcontext():
+        with torch.enable_grad(), _NoBackward() if self.silence else _NO_CONTEXT:
             loss = with_randomness(key, lambda: self._call(False)).reshape(())
             gradients = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
         pieces = self.parameters.layout.unflatten(direction)
@@ -190,6 +221,10 @@ class Closure(Leaf):
 
 
 def _takes_flag(closure: Callable[..., Any]) -> bool:
+    """Whether the closure has an argument `backward`; functions are not inspected, which would cost as much as a loss."""
+    code = getattr(closure, "__code__", None)
+    if code is not None:
+        return "backward" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     try:
         return "backward" in inspect.signature(closure).parameters
     except (TypeError, ValueError):

@@ -18,6 +18,7 @@ from torch import Tensor
 from descend.direction import Combination, Directions
 from descend.errors import MissingAnswer
 from descend.key import Key
+from descend.oracle.ledger import Ledger
 
 __all__ = ["Asks", "Oracle", "Slope", "check_answers", "probes"]
 
@@ -82,42 +83,34 @@ class Slope:
 
     def is_finite(self) -> bool:
         """Whether every number of the gradient is finite."""
-        if isinstance(self.gradient, Combination):
+        if not isinstance(self.gradient, Tensor):
             return self.gradient.is_finite()
         # one reduction in the common case; a sum of finite numbers that overflows is looked at again
         return math.isfinite(float(self.gradient.sum())) or bool(torch.isfinite(self.gradient).all())
 
 
-def probes(scales: Tensor) -> tuple[list[int], list[float], Tensor]:
+def probes(scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The distinct points that a matrix of scales names: a scale of zero is the centre, whatever its row.
 
     Args:
         scales: (n, m) float64.
 
     Returns:
-        (rows, scales, back): p rows, p scales, and an (n, m) int64 map from each entry to its probe.
+        (rows, scales, back): p rows int64, p scales, and an (n, m) int64 map from each entry to its probe.
 
     >>> probes(torch.tensor([[0.0, 1.0], [0.0, 2.0]], dtype=torch.float64))
-    ([0, 0, 1], [0.0, 1.0, 2.0], tensor([[0, 1],
+    (tensor([0, 0, 1]), tensor([0., 1., 2.], dtype=torch.float64), tensor([[0, 1],
             [0, 2]]))
     """
-    rows: list[int] = []
-    kept: list[float] = []
-    back: list[list[int]] = []
-    centre = -1
-    for i, line in enumerate(scales.tolist()):
-        places = []
-        for scale in line:
-            if scale == 0.0 and centre >= 0:
-                places.append(centre)
-                continue
-            if scale == 0.0:
-                centre = len(rows)
-            places.append(len(rows))
-            rows.append(i)
-            kept.append(scale)
-        back.append(places)
-    return rows, kept, torch.tensor(back)
+    flat = scales.reshape(-1)
+    central = flat == 0
+    kept = ~central
+    first = int(central.int().argmax()) if bool(central.any()) else 0
+    kept[first] = True  # the first centre is asked for all of them
+    back = kept.cumsum(0) - 1
+    back[central] = back[first].clone()
+    chosen = kept.nonzero()[:, 0]
+    return chosen // scales.shape[1], flat[chosen], back.reshape(scales.shape)
 
 
 class Oracle:
@@ -126,10 +119,14 @@ class Oracle:
     Attributes:
         answers: the kinds of questions it answers.
         memory: bytes that one batch of probe points may take; a larger batch is asked in chunks.
+        ledger: where its evaluations are counted; everything that wraps an oracle passes its ledger on.
+        cost: evaluations that one value takes.
     """
 
     answers: Asks = Asks(0)
     memory: int = 2**22
+    ledger: Ledger
+    cost: int = 1
 
     def value(self, x: Tensor, key: Key) -> float:
         """f(x) for a point x (d,)."""
@@ -152,11 +149,12 @@ class Oracle:
         """
         rows, kept, back = probes(scales)
         chunk = max(1, self.memory // max(1, x.numel() * x.element_size()))
+        amounts = kept.to(x)
         answers = []
         for first in range(0, len(rows), chunk):
-            some = rows[first : first + chunk]
-            points = x.repeat(len(some), 1)
-            directions.perturb(points, some, torch.tensor(kept[first : first + chunk]).to(points))
+            some = slice(first, min(len(rows), first + chunk))
+            points = x.repeat(some.stop - first, 1)
+            directions.perturb(points, rows[some].tolist(), amounts[some])
             answers.append(self.values(points, key))
         return torch.cat(answers)[back]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from descend.errors import BudgetExhausted, DescendError, EvaluationFailed, InvalidValue
+from descend.errors import DescendError, EvaluationFailed, InvalidValue
 from descend.key import Key
 from descend.oracle.ledger import Ledger
 
-__all__ = ["OnFailure", "Penalize", "Raise", "Reject", "Retry", "evaluate"]
+__all__ = ["OnFailure", "Penalize", "Raise", "Reject", "Retry", "evaluate", "settle"]
 
 
 class OnFailure(Protocol):
@@ -94,23 +94,38 @@ def evaluate(
     call: Callable[[Key], float], key: Key, ledger: Ledger, policy: OnFailure, kind: str = "value"
 ) -> float:
     """One evaluation under a policy: charged, tried, and counted as a failure where it failed."""
-    why, cause = "", None
+    cause, first = None, not ledger.counts
     for attempt in range(policy.attempts):
-        first = not ledger.counts
         ledger.charge(kind)
         try:
-            value = call(key if attempt == 0 else key.fold("retry", attempt))
-        except (BudgetExhausted, DescendError) as error:
-            if not isinstance(error, EvaluationFailed):
-                raise  # a mistake in the question, not a bad point
-            value, why, cause = math.nan, str(error), error
+            outcome: float | Exception = call(key if attempt == 0 else key.fold("retry", attempt))
         except Exception as error:
-            if first and not isinstance(policy, Penalize):
-                raise
-            value, why, cause = math.nan, f"{type(error).__name__}: {error}", error
+            outcome = error
+        value, cause = settle(outcome, first and attempt == policy.attempts - 1, ledger, policy)
         if math.isfinite(value):
             return value
-        ledger.fail(why or f"the objective returned {value}")
-        if cause is not None and ledger.failures == 1 and not isinstance(policy, Raise):
-            warnings.warn(f"an evaluation failed and is handled by {policy!r}: {why}", RuntimeWarning, stacklevel=2)
     return policy.answer(ledger.last_failure, cause)
+
+
+def settle(
+    outcome: float | Exception, first: bool, ledger: Ledger, policy: OnFailure
+) -> tuple[float, Exception | None]:
+    """What one evaluation gave: a finite value, or else a failure that is counted, with the exception behind it.
+
+    Args:
+        outcome: the value, or the exception that was raised instead.
+        first: whether it was the last attempt at the very first evaluation, whose exception is raised again.
+    """
+    if not isinstance(outcome, Exception):
+        if not math.isfinite(outcome):
+            ledger.fail(f"the objective returned {outcome}")
+        return outcome, None
+    if isinstance(outcome, DescendError) and not isinstance(outcome, EvaluationFailed):
+        raise outcome  # a mistake in the question, not a bad point
+    if first and not isinstance(outcome, EvaluationFailed) and not isinstance(policy, Penalize):
+        raise outcome
+    why = str(outcome) if isinstance(outcome, EvaluationFailed) else f"{type(outcome).__name__}: {outcome}"
+    ledger.fail(why)
+    if ledger.failures == 1 and not isinstance(policy, Raise):
+        warnings.warn(f"an evaluation failed and is handled by {policy!r}: {why}", RuntimeWarning, stacklevel=3)
+    return math.nan, outcome

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from descend.problems import (
+    planar_bowls,
     planar_kinks,
-    planar_smooth,
+    planar_valleys,
     planar_waves,
     scalable_bowls,
     scalable_kinks,
@@ -17,7 +18,7 @@ from descend.problems import (
 )
 from descend.problems.core import Problem, Scalable
 
-PLANAR = (*planar_smooth.SMOOTH, *planar_waves.WAVES, *planar_kinks.KINKS)
+PLANAR = (*planar_bowls.BOWLS, *planar_valleys.VALLEYS, *planar_waves.WAVES, *planar_kinks.KINKS)
 SCALABLE = (*scalable_bowls.BOWLS, *scalable_valleys.VALLEYS, *scalable_waves.WAVES, *scalable_kinks.KINKS)
 
 scalable: Mapping[str, Scalable] = MappingProxyType({problem.name: problem for problem in SCALABLE})

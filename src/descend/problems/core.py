@@ -1,7 +1,8 @@
 """A test problem is a formula together with everything that is known about it: box, minimum, minimizers, start.
 
-Two kinds carry the whole package. A `Problem` has a fixed number of coordinates d; a `Scalable` has any d >= 2 and becomes
-a `Problem` with `at(d)`. Both are called with points on the right and batch dimensions on the left: (..., d) -> (...).
+Two kinds carry the whole package. A `Problem` has a fixed number of coordinates d; a `Scalable` has any d >= 2 and
+becomes a `Problem` with `at(d)`, so that whoever holds a `Problem` has numbers where a `Scalable` has functions of d.
+Both are called with the coordinates on the right and batch dimensions on the left: (..., d) -> (...).
 
 Symbols: x is the point, d its dimension, k the number of minimizers.
 """
@@ -24,9 +25,9 @@ TAGS = frozenset(
         "boundary",  # a minimizer lies on the edge of the box
         "convex",  # in the whole box
         "discontinuous",
-        "ill-conditioned",  # the curvatures at the minimizer differ by 10^3 or more, or one of them is zero
+        "ill-conditioned",  # the curvatures at a minimizer differ by 10^3 or more, or one is zero (from d = 5 on)
         "least-squares",  # a sum of squared residuals
-        "multimodal",  # several local minima in the box
+        "multimodal",  # several local minima inside the box
         "non-smooth",  # kinks, jumps or infinite slopes in the box
         "plateau",  # large regions where the slope tells nothing
         "separable",  # a sum of functions of one coordinate each
@@ -39,8 +40,9 @@ TAGS = frozenset(
 class Problem:
     """A function of d coordinates with its box, its known minimum and where to start.
 
-    Calling it evaluates it: `problem(x)` takes floating-point `x: (..., d)` and returns `(...)` of the same dtype on the
-    same device. It is pure torch, so `torch.func.grad`, `vmap` and `hessian` apply. A problem can be pickled.
+    Calling it evaluates it: `problem(x)` takes floating-point `x: (..., d)` and returns `(...)` of the same dtype on
+    the same device. It is pure torch, so `torch.func.grad`, `vmap` and `hessian` apply. A problem can be pickled, and
+    so sent to other processes.
 
     Fields
     - `name`: the field's name in snake case.
@@ -50,7 +52,7 @@ class Problem:
     - `minimum`: the least value in the box.
     - `solutions`: the points where it is attained: all in the box if they are finitely many, otherwise one.
       Written as tuples; `minimizers` gives them as a tensor.
-    - `begin`: the customary start, or an unsymmetrical one where custom is silent; `start` gives it as a tensor.
+    - `begin`: the customary start, or an unsymmetrical one where there is no custom; `start` gives it as a tensor.
     - `formula`: LaTeX. `source`: where it was published.
     - `tags`: a subset of `TAGS`, whose comments say what each word promises.
 

@@ -1,14 +1,13 @@
 """How the rows of the tables are written: a decorator above each formula holds everything else that is known about it.
 
-The decorated function stays an ordinary module-level function (so that problems can be pickled) and its name is the name
-of the problem. The helpers below write what many rows share.
+The decorated function stays an ordinary module-level function (so that problems can be pickled) and its name is the
+name of the problem. The helpers below write what many rows share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from descend.problems.core import Function, Planar, Point, Problem, Scalable
@@ -20,7 +19,9 @@ JAMIL = "Jamil and Yang, A literature survey of benchmark functions for global o
 MORE = "Moré, Garbow and Hillstrom, Testing unconstrained optimization software (1981)"
 MISHRA = "Mishra, Some new test functions for global optimization (2006)"
 HANSEN = "Hansen and Ostermeier, Completely derandomized self-adaptation in evolution strategies (2001)"
-HAARALA = "Haarala, Miettinen and Mäkelä, New limited memory bundle method for large-scale nonsmooth optimization (2004)"
+HAARALA = (
+    "Haarala, Miettinen and Mäkelä, New limited memory bundle method for large-scale nonsmooth optimization (2004)"
+)
 LUKSAN = "Lukšan and Vlček, Test problems for nonsmooth unconstrained and linearly constrained optimization (2000)"
 
 
@@ -78,7 +79,7 @@ def scalable(
     source: str,
     start: Callable[[int], Point] | None = None,
     minimum: Callable[[int], float] = zero,
-    minimizers: Points = everywhere(0.0),  # noqa: B008 (a pure function of a constant)
+    minimizers: Points = everywhere(0.0),
     tags: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
     """Appends a row for the decorated formula in points `(..., d)` to `rows`; the default start is `spread`."""
@@ -105,24 +106,11 @@ def scalable(
 
 def spread(low: float, high: float) -> Callable[[int], Point]:
     """d -> a point without symmetries, well inside the cube: multiples of the golden ratio modulo one."""
-    return lambda dimension: tuple(low + (high - low) * (0.1 + 0.8 * (0.618034 * (i + 1) % 1)) for i in range(dimension))
+    return lambda dimension: tuple(
+        low + (high - low) * (0.1 + 0.8 * (0.618034 * (i + 1) % 1)) for i in range(dimension)
+    )
 
 
 def alternating(odd: float, even: float) -> Callable[[int], Point]:
     """d -> (odd, even, odd, even, ...)."""
     return lambda dimension: tuple(even if i % 2 else odd for i in range(dimension))
-
-
-def norm(*coordinates: Tensor) -> Tensor:
-    """The Euclidean norm of the coordinates, element by element; its slope at zero is zero instead of NaN."""
-    return torch.linalg.vector_norm(torch.stack(coordinates, dim=-1), dim=-1)
-
-
-def root(x: Tensor) -> Tensor:
-    """The square root of |x| with slope zero at zero, where the true one is infinite and autograd would say NaN."""
-    return x.abs().clamp_min(torch.finfo(x.dtype).tiny).sqrt()
-
-
-def index(x: Tensor) -> Tensor:
-    """(1, 2, ..., d) in the dtype and on the device of `x: (..., d)`."""
-    return torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)

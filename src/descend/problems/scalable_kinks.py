@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from descend.problems.core import Scalable
-from descend.problems.rows import HAARALA, alternating, everywhere, index, scalable
+from descend.problems.elementary import index
+from descend.problems.rows import HAARALA, alternating, everywhere, scalable
 
 KINKS: list[Scalable] = []
 SCHWEFEL = "Schwefel, Numerical optimization of computer models (1981)"
@@ -20,8 +21,10 @@ SCHWEFEL = "Schwefel, Numerical optimization of computer models (1981)"
 @scalable(
     KINKS,
     r"\sum_{i=1}^{d} \lvert x_i \rvert",
-    low=-10.0, high=10.0,
-    source=SCHWEFEL, tags=("non-smooth", "convex", "separable"),
+    low=-10.0,
+    high=10.0,
+    source=SCHWEFEL,
+    tags=("non-smooth", "convex", "separable"),
 )
 def schwefel_2_20(x: Tensor) -> Tensor:
     return x.abs().sum(-1)
@@ -30,8 +33,10 @@ def schwefel_2_20(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\max_i \lvert x_i \rvert",
-    low=-10.0, high=10.0,
-    source=SCHWEFEL, tags=("non-smooth", "convex"),
+    low=-10.0,
+    high=10.0,
+    source=SCHWEFEL,
+    tags=("non-smooth", "convex"),
 )
 def schwefel_2_21(x: Tensor) -> Tensor:
     return x.abs().amax(-1)
@@ -40,8 +45,10 @@ def schwefel_2_21(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\sum_{i=1}^{d} \lvert x_i \rvert + \prod_{i=1}^{d} \lvert x_i \rvert",
-    low=-10.0, high=10.0,
-    source=SCHWEFEL, tags=("non-smooth",),
+    low=-10.0,
+    high=10.0,
+    source=SCHWEFEL,
+    tags=("non-smooth",),
 )
 def schwefel_2_22(x: Tensor) -> Tensor:
     return x.abs().sum(-1) + x.abs().prod(-1)
@@ -50,7 +57,8 @@ def schwefel_2_22(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"x_1^2 + 100 \sqrt{\sum_{i=2}^{d} x_i^2}",
-    low=-5.0, high=5.0,
+    low=-5.0,
+    high=5.0,
     source="Hansen, Finck, Ros and Auger, Real-parameter black-box optimization benchmarking 2009 (2009)",
     tags=("non-smooth", "convex", "valley"),
 )
@@ -61,9 +69,10 @@ def sharp_ridge(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\sum_{i=1}^{d} \left\lfloor x_i + \tfrac{1}{2} \right\rfloor^2",
-    low=-100.0, high=100.0,
+    low=-100.0,
+    high=100.0,
     source="Bäck and Schwefel, An overview of evolutionary algorithms for parameter optimization (1993)",
-    tags=("non-smooth", "discontinuous", "plateau", "separable", "least-squares", "multimodal"),
+    tags=("non-smooth", "discontinuous", "plateau", "separable", "least-squares"),
 )
 def step(x: Tensor) -> Tensor:
     return (torch.floor(x + 0.5) ** 2).sum(-1)
@@ -72,8 +81,10 @@ def step(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\left(\sum_i \lvert x_i \rvert\right) \exp\left(-\sum_i \sin x_i^2\right)",
-    low=-2 * math.pi, high=2 * math.pi,
-    source="Yang, Nature-inspired metaheuristic algorithms (2010)", tags=("non-smooth", "multimodal"),
+    low=-2 * math.pi,
+    high=2 * math.pi,
+    source="Yang, Nature-inspired metaheuristic algorithms (2010)",
+    tags=("non-smooth", "multimodal"),
 )
 def xin_she_yang_2(x: Tensor) -> Tensor:
     return x.abs().sum(-1) * torch.exp(-torch.sin(x**2).sum(-1))
@@ -82,8 +93,11 @@ def xin_she_yang_2(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\max_i \left\lvert \sum_{j=1}^{d} \frac{x_j}{i + j - 1} \right\rvert",
-    low=-2.0, high=2.0, start=lambda dimension: (1.0,) * dimension,
-    source=HAARALA, tags=("non-smooth", "convex", "ill-conditioned"),
+    low=-2.0,
+    high=2.0,
+    start=lambda dimension: (1.0,) * dimension,
+    source=HAARALA,
+    tags=("non-smooth", "convex", "ill-conditioned"),
 )
 def max_hilbert(x: Tensor) -> Tensor:
     i = index(x)
@@ -93,9 +107,13 @@ def max_hilbert(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\sum_{i=1}^{d-1} \max\{-x_i - x_{i+1}, \; -x_i - x_{i+1} + x_i^2 + x_{i+1}^2 - 1\}",
-    low=-2.0, high=2.0, start=lambda dimension: (-0.5,) * dimension,
-    minimum=lambda dimension: (1 - dimension) * math.sqrt(2), minimizers=everywhere(math.sqrt(0.5)),
-    source=HAARALA, tags=("non-smooth", "convex", "asymmetric"),
+    low=-2.0,
+    high=2.0,
+    start=lambda dimension: (-0.5,) * dimension,
+    minimum=lambda dimension: (1 - dimension) * math.sqrt(2),
+    minimizers=everywhere(math.sqrt(0.5)),
+    source=HAARALA,
+    tags=("non-smooth", "convex", "asymmetric"),
 )
 def chained_lq(x: Tensor) -> Tensor:
     here, there = x[..., :-1], x[..., 1:]
@@ -105,9 +123,13 @@ def chained_lq(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\sum_{i=1}^{d-1} \max\{x_i^4 + x_{i+1}^2, \; (2 - x_i)^2 + (2 - x_{i+1})^2, \; 2 e^{x_{i+1} - x_i}\}",
-    low=-3.0, high=3.0, start=lambda dimension: (2.0,) * dimension,
-    minimum=lambda dimension: 2.0 * (dimension - 1), minimizers=everywhere(1.0),
-    source=HAARALA, tags=("non-smooth", "convex", "asymmetric"),
+    low=-3.0,
+    high=3.0,
+    start=lambda dimension: (2.0,) * dimension,
+    minimum=lambda dimension: 2.0 * (dimension - 1),
+    minimizers=everywhere(1.0),
+    source=HAARALA,
+    tags=("non-smooth", "convex", "asymmetric"),
 )
 def chained_cb3(x: Tensor) -> Tensor:
     here, there = x[..., :-1], x[..., 1:]
@@ -119,8 +141,11 @@ def chained_cb3(x: Tensor) -> Tensor:
     KINKS,
     r"\max\left\{\sum_{i=1}^{d-1} x_i^2 + (x_{i+1} - 1)^2 + x_{i+1} - 1, \;"
     r" \sum_{i=1}^{d-1} -x_i^2 - (x_{i+1} - 1)^2 + x_{i+1} + 1\right\}",
-    low=-5.0, high=5.0, start=alternating(-1.5, 2.0),
-    source=HAARALA, tags=("non-smooth", "valley", "asymmetric"),
+    low=-5.0,
+    high=5.0,
+    start=alternating(-1.5, 2.0),
+    source=HAARALA,
+    tags=("non-smooth", "valley", "asymmetric"),
 )
 def chained_crescent(x: Tensor) -> Tensor:
     here, there = x[..., :-1], x[..., 1:]
@@ -131,9 +156,11 @@ def chained_crescent(x: Tensor) -> Tensor:
 @scalable(
     KINKS,
     r"\tfrac{1}{4} \lvert x_1 - 1 \rvert + \sum_{i=1}^{d-1} \left\lvert x_{i+1} - 2 \lvert x_i \rvert + 1 \right\rvert",
-    low=-2.0, high=2.0, minimizers=everywhere(1.0),
+    low=-2.0,
+    high=2.0,
+    minimizers=everywhere(1.0),
     source="Gürbüzbalaban and Overton, On Nesterov's nonsmooth Chebyshev-Rosenbrock functions (2012)",
-    tags=("non-smooth", "valley", "multimodal", "asymmetric"),
+    tags=("non-smooth", "valley", "asymmetric"),
 )
 def nonsmooth_chebyshev_rosenbrock(x: Tensor) -> Tensor:
     here, there = x[..., :-1], x[..., 1:]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from descend.problems.core import Scalable
-from descend.problems.rows import JAMIL, alternating, everywhere, index, scalable
+from descend.problems.elementary import index
+from descend.problems.rows import JAMIL, alternating, everywhere, scalable
 
 VALLEYS: list[Scalable] = []
 
@@ -17,7 +18,10 @@ VALLEYS: list[Scalable] = []
 @scalable(
     VALLEYS,
     r"\sum_{i=1}^{d-1} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2",
-    low=-2.048, high=2.048, start=alternating(-1.2, 1.0), minimizers=everywhere(1.0),
+    low=-2.048,
+    high=2.048,
+    start=alternating(-1.2, 1.0),
+    minimizers=everywhere(1.0),
     source="Rosenbrock, An automatic method for finding the greatest or least value of a function (1960)",
     tags=("valley", "ill-conditioned", "least-squares", "asymmetric"),
 )
@@ -29,7 +33,10 @@ def rosenbrock(x: Tensor) -> Tensor:
 @scalable(
     VALLEYS,
     r"\tfrac{1}{4} (x_1 - 1)^2 + \sum_{i=1}^{d-1} (x_{i+1} - 2x_i^2 + 1)^2",
-    low=-2.0, high=2.0, start=alternating(-1.0, 1.0), minimizers=everywhere(1.0),
+    low=-2.0,
+    high=2.0,
+    start=alternating(-1.0, 1.0),
+    minimizers=everywhere(1.0),
     source="Gürbüzbalaban and Overton, On Nesterov's nonsmooth Chebyshev-Rosenbrock functions (2012)",
     tags=("valley", "ill-conditioned", "least-squares", "asymmetric"),
 )
@@ -47,7 +54,9 @@ def halving(dimension: int) -> tuple[tuple[float, ...], ...]:
 @scalable(
     VALLEYS,
     r"(x_1 - 1)^2 + \sum_{i=2}^{d} i (2x_i^2 - x_{i-1})^2",
-    low=-10.0, high=10.0, minimizers=halving,
+    low=-10.0,
+    high=10.0,
+    minimizers=halving,
     source="Dixon and Price, Truncated Newton method for sparse unconstrained optimization (1989)",
     tags=("valley", "multimodal", "least-squares", "asymmetric"),
 )
@@ -59,8 +68,10 @@ def dixon_price(x: Tensor) -> Tensor:
 @scalable(
     VALLEYS,
     r"\sum_{i=1}^{d-1} (x_i^2)^{x_{i+1}^2 + 1} + (x_{i+1}^2)^{x_i^2 + 1}",
-    low=-1.0, high=4.0,
-    source=JAMIL, tags=("asymmetric",),
+    low=-1.0,
+    high=4.0,
+    source=JAMIL,
+    tags=("asymmetric",),
 )
 def brown(x: Tensor) -> Tensor:
     here, there = x[..., :-1] ** 2, x[..., 1:] ** 2
@@ -71,9 +82,11 @@ def brown(x: Tensor) -> Tensor:
     VALLEYS,
     r"\sum_{i=1}^{d} \sum_{j=1}^{d} \frac{y_{ij}^2}{4000} - \cos y_{ij} + 1,"
     r" \quad y_{ij} = 100 (x_i^2 - x_j)^2 + (1 - x_j)^2",
-    low=-10.24, high=10.24, minimizers=everywhere(1.0),
+    low=-10.24,
+    high=10.24,
+    minimizers=everywhere(1.0),
     source="Whitley and others, Evaluating evolutionary algorithms (1996)",
-    tags=("valley", "multimodal", "asymmetric"),
+    tags=("valley", "multimodal", "ill-conditioned", "asymmetric"),
 )
 def whitley(x: Tensor) -> Tensor:
     row, column = x[..., :, None], x[..., None, :]
@@ -84,10 +97,12 @@ def whitley(x: Tensor) -> Tensor:
 @scalable(
     VALLEYS,
     r"\sum_{i=1}^{d-1} (x_i^2 + x_d^2)^2 - 4x_i + 3",
-    low=-2.0, high=2.0, start=lambda dimension: (1.0,) * dimension,
+    low=-2.0,
+    high=2.0,
+    start=lambda dimension: (1.0,) * dimension,
     minimizers=lambda dimension: ((1.0,) * (dimension - 1) + (0.0,),),
     source="Conn, Gould, Lescrenier and Toint, Performance of a multifrontal scheme (1994)",
-    tags=("convex", "ill-conditioned", "asymmetric"),
+    tags=("convex", "asymmetric"),
 )
 def arrowhead(x: Tensor) -> Tensor:
     shaft = x[..., :-1]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from descend.problems.core import Point, Scalable
-from descend.problems.rows import JAMIL, everywhere, index, norm, root, scalable
+from descend.problems.elementary import cosine_of_root, index, root
+from descend.problems.rows import everywhere, scalable
 
 WAVES: list[Scalable] = []
 
@@ -20,8 +21,10 @@ WAVES: list[Scalable] = []
     WAVES,
     r"-20 \exp\left(-0.2 \sqrt{\tfrac{1}{d} \sum_i x_i^2}\right) - \exp\left(\tfrac{1}{d} \sum_i \cos 2\pi x_i\right)"
     r" + 20 + e",
-    low=-32.768, high=32.768,
-    source="Ackley, A connectionist machine for genetic hillclimbing (1987)", tags=("multimodal", "non-smooth"),
+    low=-32.768,
+    high=32.768,
+    source="Ackley, A connectionist machine for genetic hillclimbing (1987)",
+    tags=("multimodal", "non-smooth"),
 )
 def ackley(x: Tensor) -> Tensor:
     radius = torch.linalg.vector_norm(x, dim=-1) / math.sqrt(x.shape[-1])
@@ -32,8 +35,10 @@ def ackley(x: Tensor) -> Tensor:
 @scalable(
     WAVES,
     r"10d + \sum_{i=1}^{d} x_i^2 - 10\cos 2\pi x_i",
-    low=-5.12, high=5.12,
-    source="Rastrigin, Systems of extremal control (1974)", tags=("multimodal", "separable"),
+    low=-5.12,
+    high=5.12,
+    source="Rastrigin, Systems of extremal control (1974)",
+    tags=("multimodal", "separable"),
 )
 def rastrigin(x: Tensor) -> Tensor:
     return (x**2 + 10 * (1 - torch.cos(2 * math.pi * x))).sum(-1)
@@ -42,8 +47,10 @@ def rastrigin(x: Tensor) -> Tensor:
 @scalable(
     WAVES,
     r"1 + \frac{1}{4000} \sum_{i=1}^{d} x_i^2 - \prod_{i=1}^{d} \cos\frac{x_i}{\sqrt{i}}",
-    low=-600.0, high=600.0,
-    source="Griewank, Generalized descent for global optimization (1981)", tags=("multimodal",),
+    low=-600.0,
+    high=600.0,
+    source="Griewank, Generalized descent for global optimization (1981)",
+    tags=("multimodal",),
 )
 def griewank(x: Tensor) -> Tensor:
     return (x**2).sum(-1) / 4000 + 1 - torch.cos(x / index(x).sqrt()).prod(-1)
@@ -57,7 +64,9 @@ SCHWEFEL_VALUE = SCHWEFEL_POINT * math.sin(math.sqrt(SCHWEFEL_POINT))
 @scalable(
     WAVES,
     r"418.9828872724\,d - \sum_{i=1}^{d} x_i \sin\sqrt{\lvert x_i \rvert}",
-    low=-500.0, high=500.0, minimizers=everywhere(SCHWEFEL_POINT),
+    low=-500.0,
+    high=500.0,
+    minimizers=everywhere(SCHWEFEL_POINT),
     source="Schwefel, Numerical optimization of computer models (1981)",
     tags=("multimodal", "separable", "asymmetric"),
 )
@@ -73,8 +82,10 @@ STYBLINSKI_VALUE = (STYBLINSKI_POINT**4 - 16 * STYBLINSKI_POINT**2 + 5 * STYBLIN
 @scalable(
     WAVES,
     r"\tfrac{1}{2} \sum_{i=1}^{d} x_i^4 - 16x_i^2 + 5x_i",
-    low=-5.0, high=5.0,
-    minimum=lambda dimension: dimension * STYBLINSKI_VALUE, minimizers=everywhere(STYBLINSKI_POINT),
+    low=-5.0,
+    high=5.0,
+    minimum=lambda dimension: dimension * STYBLINSKI_VALUE,
+    minimizers=everywhere(STYBLINSKI_POINT),
     source="Styblinski and Tang, Experiments in nonconvex optimization (1990)",
     tags=("multimodal", "separable", "asymmetric"),
 )
@@ -86,7 +97,9 @@ def styblinski_tang(x: Tensor) -> Tensor:
     WAVES,
     r"\sin^2(\pi w_1) + \sum_{i=1}^{d-1} (w_i - 1)^2 (1 + 10\sin^2(\pi w_i + 1)) + (w_d - 1)^2 (1 + \sin^2(2\pi w_d)),"
     r" \quad w_i = 1 + \frac{x_i - 1}{4}",
-    low=-10.0, high=10.0, minimizers=everywhere(1.0),
+    low=-10.0,
+    high=10.0,
+    minimizers=everywhere(1.0),
     source="Levy and Montalvo, The tunneling algorithm for the global minimization of functions (1985)",
     tags=("multimodal", "separable", "asymmetric"),
 )
@@ -101,8 +114,8 @@ def levy(x: Tensor) -> Tensor:
 def michalewicz_coordinate(i: int) -> float:
     """The minimizer of -sin(x) sin^20(i x^2 / pi) in [0, pi]: the highest peak of sin^20 is one next to pi / 2.
 
-    Between two zeros of the wave the derivative vanishes where cot(x) + (40 i x / pi) cot(i x^2 / pi), which only falls,
-    changes its sign; that is found by bisection.
+    Between two zeros of the wave the derivative vanishes where cot(x) + (40 i x / pi) cot(i x^2 / pi), which only
+    falls, changes its sign; that is found by bisection.
     """
 
     def slope(x: float) -> float:
@@ -132,7 +145,10 @@ def michalewicz_minimum(dimension: int) -> float:
 @scalable(
     WAVES,
     r"-\sum_{i=1}^{d} \sin x_i \, \sin^{20}\frac{i x_i^2}{\pi}",
-    low=0.0, high=math.pi, minimum=michalewicz_minimum, minimizers=michalewicz_points,
+    low=0.0,
+    high=math.pi,
+    minimum=michalewicz_minimum,
+    minimizers=michalewicz_points,
     source="Michalewicz, Genetic algorithms + data structures = evolution programs (1992)",
     tags=("multimodal", "separable", "plateau", "asymmetric"),
 )
@@ -143,7 +159,8 @@ def michalewicz(x: Tensor) -> Tensor:
 @scalable(
     WAVES,
     r"1 - \cos(2\pi r) + 0.1 r, \quad r = \sqrt{\sum_i x_i^2}",
-    low=-100.0, high=100.0,
+    low=-100.0,
+    high=100.0,
     source="Salomon, Re-evaluating genetic algorithm performance under coordinate rotation (1996)",
     tags=("multimodal", "non-smooth"),
 )
@@ -156,19 +173,22 @@ def salomon(x: Tensor) -> Tensor:
     WAVES,
     r"\sum_{i=1}^{d} \frac{1}{2} + \frac{\sin^2 r_i - 1/2}{(1 + 0.001 r_i^2)^2},"
     r" \quad r_i^2 = x_i^2 + x_{i+1}^2, \; x_{d+1} = x_1",
-    low=-100.0, high=100.0,
+    low=-100.0,
+    high=100.0,
     source="Schaffer and others, A study of control parameters affecting online performance (1989)",
     tags=("multimodal", "plateau"),
 )
 def expanded_schaffer(x: Tensor) -> Tensor:
-    r = norm(x, x.roll(-1, -1))
-    return (0.5 + (torch.sin(r) ** 2 - 0.5) / (1 + 0.001 * r**2) ** 2).sum(-1)
+    q = x**2 + x.roll(-1, -1) ** 2  # r_i^2; and sin^2(r) - 1/2 = -cos(2r) / 2
+    return (1 - cosine_of_root(4 * q) / (1 + 0.001 * q) ** 2).sum(-1) / 2
 
 
 @scalable(
     WAVES,
     r"\sum_{i=1}^{d} x_i^2 - 0.1\cos 5\pi x_i",
-    low=-1.0, high=1.0, minimum=lambda dimension: -0.1 * dimension,
+    low=-1.0,
+    high=1.0,
+    minimum=lambda dimension: -0.1 * dimension,
     source="Breiman and Cutler, A deterministic algorithm for global optimization (1993)",
     tags=("multimodal", "separable"),
 )
@@ -180,8 +200,10 @@ def cosine_mixture(x: Tensor) -> Tensor:
     WAVES,
     r"\sum_{i=1}^{d} i x_i^2 + 20 i \sin^2 a_i + i \log_{10}(1 + i b_i^2), \quad"
     r" a_i = x_{i-1}\sin x_i + \sin x_{i+1}, \; b_i = x_{i-1}^2 - 2x_i + 3x_{i+1} - \cos x_i + 1",
-    low=-10.0, high=10.0,
-    source="Pintér, Global optimization in action (1996)", tags=("multimodal", "asymmetric"),
+    low=-10.0,
+    high=10.0,
+    source="Pintér, Global optimization in action (1996)",
+    tags=("multimodal", "asymmetric"),
 )
 def pinter(x: Tensor) -> Tensor:
     i, before, after = index(x), x.roll(1, -1), x.roll(-1, -1)
@@ -192,9 +214,11 @@ def pinter(x: Tensor) -> Tensor:
 
 @scalable(
     WAVES,
-    r"\min\left\{\sum_i (x_i - 2.5)^2, \; d + s \sum_i (x_i - m)^2\right\} + 10 \sum_i (1 - \cos 2\pi(x_i - 2.5)), \quad"
-    r" s = 1 - \frac{1}{2\sqrt{d + 20} - 8.2}, \; m = -\sqrt{5.25 / s}",
-    low=-10.0, high=10.0, minimizers=everywhere(2.5),
+    r"\min\left\{\sum_i (x_i - 2.5)^2, \; d + s \sum_i (x_i - m)^2\right\} + 10 \sum_i (1 - \cos 2\pi(x_i - 2.5)),"
+    r" \quad s = 1 - \frac{1}{2\sqrt{d + 20} - 8.2}, \; m = -\sqrt{5.25 / s}",
+    low=-10.0,
+    high=10.0,
+    minimizers=everywhere(2.5),
     source="Lunacek, Whitley and Sutton, The impact of global structure on search (2008)",
     tags=("multimodal", "non-smooth", "asymmetric"),
 )
@@ -209,10 +233,13 @@ def lunacek(x: Tensor) -> Tensor:
 @scalable(
     WAVES,
     r"-\sum_{i=1}^{d-1} e^{-q_i / 8} \cos(4\sqrt{q_i}), \quad q_i = x_i^2 + x_{i+1}^2 + \tfrac{1}{2} x_i x_{i+1}",
-    low=-5.0, high=5.0, minimum=lambda dimension: 1.0 - dimension,
-    source="Masters, Practical neural network recipes in C++ (1993)", tags=("multimodal", "plateau"),
+    low=-5.0,
+    high=5.0,
+    minimum=lambda dimension: 1.0 - dimension,
+    source="Masters, Practical neural network recipes in C++ (1993)",
+    tags=("multimodal", "plateau"),
 )
 def inverted_cosine_wave(x: Tensor) -> Tensor:
     here, there = x[..., :-1], x[..., 1:]
-    q = norm(here + there / 4, math.sqrt(15 / 16) * there)  # the square root of q_i
-    return -(torch.exp(-(q**2) / 8) * torch.cos(4 * q)).sum(-1)
+    q = here**2 + there**2 + here * there / 2
+    return -(torch.exp(-q / 8) * cosine_of_root(16 * q)).sum(-1)

@@ -1,0 +1,42 @@
+"""Running a method: minimize, stopping rules, executors, results."""
+
+from descend.run.execute import Batched, Executor, Processes, Serial
+from descend.run.loop import minimize
+from descend.run.method import Method, Standing
+from descend.run.result import History, Result
+from descend.run.until import (
+    Both,
+    Either,
+    Evaluations,
+    NoImprovement,
+    Progress,
+    Rejections,
+    Seconds,
+    StepNorm,
+    Steps,
+    Target,
+    Until,
+)
+
+__all__ = [
+    "Batched",
+    "Both",
+    "Either",
+    "Evaluations",
+    "Executor",
+    "History",
+    "Method",
+    "NoImprovement",
+    "Processes",
+    "Progress",
+    "Rejections",
+    "Result",
+    "Seconds",
+    "Serial",
+    "Standing",
+    "StepNorm",
+    "Steps",
+    "Target",
+    "Until",
+    "minimize",
+]

@@ -1,0 +1,35 @@
+"""Transforms turn gradients into directions: `x <- x - lr * direction`."""
+
+from descend.transform.adaptive import AdaGrad, Adam, AdamW, NAdam, RMSProp
+from descend.transform.average import IterateAverage, averaged
+from descend.transform.chain import At, Transform
+from descend.transform.clip import ClipNorm, ClipValue
+from descend.transform.decay import WeightDecay
+from descend.transform.momentum import HeavyBall, LeakyAverage
+from descend.transform.orthogonal import NewtonSchulz, Orthogonalize, as_adam, polar, spectral
+from descend.transform.sign import Lion, Rprop, Sign
+
+__all__ = [
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "At",
+    "ClipNorm",
+    "ClipValue",
+    "HeavyBall",
+    "IterateAverage",
+    "LeakyAverage",
+    "Lion",
+    "NAdam",
+    "NewtonSchulz",
+    "Orthogonalize",
+    "RMSProp",
+    "Rprop",
+    "Sign",
+    "Transform",
+    "WeightDecay",
+    "as_adam",
+    "averaged",
+    "polar",
+    "spectral",
+]

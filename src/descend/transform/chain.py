@@ -12,6 +12,7 @@ from torch import Tensor
 
 from descend.direction import BLOCK
 from descend.key import Key
+from descend.layout import Layout
 from descend.oracle import Asks, Oracle
 from descend.tree import map_tensors, tensors
 
@@ -45,11 +46,17 @@ class Transform(ABC, Generic[S]):
         separable: whether each coordinate is transformed alone. Separable transforms are applied block by block, so
             their temporaries stay small, and may have other hyperparameters in each parameter group.
         reads_point: whether it reads `at.x`.
+        natural_length: whether its direction has the right length by itself, so that lr defaults to 1 behind it.
     """
 
     needs: ClassVar[Asks] = Asks(0)
     separable: ClassVar[bool] = True
     reads_point: ClassVar[bool] = False
+    natural_length: ClassVar[bool] = False
+
+    def bound(self, layout: Layout) -> "Transform[S]":
+        """This transform for a point with a layout; those that look at shapes return another one."""
+        return self
 
     @abstractmethod
     def init(self, x: Tensor) -> S:

@@ -1,0 +1,160 @@
+"""Finite differences: every coordinate moved alone, all probes in one question, any row of the table of formulas.
+
+    g_i = sum_k w_k f(x + t_ik e_i) / sum_k w_k t_ik                                                           (1)
+
+where t_ik is the displacement that x_i really makes in its dtype, (x_i + o_k h_i) - x_i after rounding, so that no
+rounding of the probes enters the denominator (Gill, Murray and Wright 1981, "Practical Optimization", section 8.6).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from descend.direction import Coordinate
+from descend.errors import InvalidValue, ShapeMismatch
+from descend.estimate.base import Estimator
+from descend.estimate.noise_level import noise_level
+from descend.estimate.radius import plain, tuned, typical
+from descend.estimate.stencil import Stencil, stencil
+from descend.key import Key
+from descend.oracle import Oracle, Slope
+
+__all__ = ["FiniteDifference", "quotients"]
+
+_WORTHWHILE = 128
+"""Dimension from which on the steps are tuned: there it costs less than an eighth of the gradient."""
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteDifference(Estimator):
+    """The gradient, coordinate by coordinate.
+
+    Args:
+        formula: a row of `STENCILS` by name, default "central", or a `Stencil` of your own.
+        radius: the step h > 0 in the units of x: a number, or a (d,) tensor with one step per coordinate. It is made
+            at least as large as the dtype can resolve. None (default) chooses it from the scale of the point, its
+            dtype and the noise, see `descend.estimate.radius`.
+        noise: standard deviation of the objective's noise beside rounding, in the units of f; "auto" measures it
+            at every gradient with 7 more evaluations (see `noise_level`); None (default) means rounding only. It has
+            a say only where `radius` is None.
+        look: on how many coordinates automatic steps are tuned, with 4 quotients each. None (default): on a few where
+            the point has 128 coordinates or more, or where noise is stated; 0: never.
+
+    With m points in the formula, one of them the centre in one-sided ones, a gradient takes m n evaluations, or
+    (m - 1) n + 1. Tuning takes 4 m evaluations (one-sided 4 m - 4) for each of at most 8 coordinates, and noise one more.
+
+    How good automatic steps are: with tuning, the relative error of the gradient is within 2 times that of the best
+    fixed step on ten of ten smooth functions in float64 and float32, from the scale 1e-6 to 1e6. Without it (below 128
+    coordinates) it is within 2 times on about three quarters of them and within 4 on nearly all; functions that bend
+    only over distances much longer than x are the rest. `look=4` tunes there too. In bfloat16 steps would have to be
+    longer than 4 times x for such functions, and are not made so long.
+
+    Raises:
+        InvalidValue: an unknown formula, a radius that is not positive, a negative noise or look.
+        ShapeMismatch: at the first gradient, a radius of another shape than the point.
+
+    >>> from descend.oracle import Function
+    >>> oracle = Function(lambda x: x[0] ** 2 + 3 * x[1], batched=False) | FiniteDifference()
+    >>> oracle.gradient(torch.tensor([2.0, 1.0], dtype=torch.float64), Key(0)).gradient.round(decimals=6)
+    tensor([4., 3.], dtype=torch.float64)
+    >>> oracle.ledger.counts
+    {'value': 4}
+    """
+
+    formula: str | Stencil = "central"
+    radius: float | Tensor | None = None
+    noise: float | Literal["auto"] | None = None
+    look: int | None = None
+    row: Stencil = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "row", stencil(self.formula))
+        check_radius(self.radius)
+        if isinstance(self.noise, str) and self.noise != "auto":
+            raise InvalidValue(f"noise={self.noise!r} is unknown; write a standard deviation, 'auto' or None")
+        if isinstance(self.noise, float | int) and not (math.isfinite(self.noise) and self.noise >= 0):
+            raise InvalidValue(f"noise is a standard deviation, finite and >= 0, got {self.noise!r}; write None for none")
+        if self.look is not None and self.look < 0:
+            raise InvalidValue(f"look counts coordinates, got {self.look!r}; write 0 to never tune the steps")
+
+    def gradient(self, oracle: Oracle, x: Tensor, key: Key) -> Slope:
+        d = x.numel()
+        indices = torch.arange(d)
+        value = math.nan
+        if self.radius is None:
+            steps, value = self._automatic(oracle, x, key)
+        else:
+            steps = given_steps(self.radius, x, indices)
+        slopes, values = quotients(oracle, x, self.row, indices, steps[:, None], key)
+        if self.row.one_sided:
+            value = float(values[0, 0, self.row.offsets.index(0.0)])
+        return Slope(slopes[:, 0].to(x), value, float(values.mean()))
+
+    def _automatic(self, oracle: Oracle, x: Tensor, key: Key) -> tuple[Tensor, float]:
+        """Steps (d,), and f(x) if it was asked on the way, else NaN."""
+        d, eps = x.numel(), torch.finfo(x.dtype).eps
+        sizes = typical(x, torch.arange(d))
+        look = self.look if self.look is not None else (0 if d < _WORTHWHILE and self.noise is None else max(1, min(8, d // 32)))
+        value = math.nan
+        if look == 0:
+            return sizes * plain(self.row, d, eps), value
+        noise = 0.0
+        if self.noise is not None:
+            value = oracle.value(x, key)
+            noise = noise_level(oracle, x, key) if isinstance(self.noise, str) else float(self.noise)
+        some = key.fold("look").permutation(d)[:look]
+        tau = tuned(
+            self.row, sizes[some], d, eps, noise, abs(value),
+            lambda at, steps: quotients(oracle, x, self.row, at, steps, key), some,
+        )  # fmt: skip
+        return sizes * tau, value
+
+
+def quotients(
+    oracle: Oracle, x: Tensor, row: Stencil, indices: Tensor, steps: Tensor, key: Key
+) -> tuple[Tensor, Tensor]:
+    """Difference quotients (1), several steps for each of some coordinates, in one question.
+
+    Args:
+        oracle: answers `along`.
+        x: (d,).
+        row: the formula, with m points.
+        indices: (n,) int64, on the CPU.
+        steps: (n, j) float64, on the CPU.
+        key: of the question.
+
+    Returns:
+        The quotients (n, j) and the values (n, j, m), float64 on the CPU.
+    """
+    here = x.detach()[indices.to(x.device)].cpu()[:, None, None]
+    smallest = torch.finfo(x.dtype).eps * here.abs().double()  # from here on x_i + h differs from x_i
+    reach = torch.maximum(steps[:, :, None], smallest) * torch.tensor(row.offsets, dtype=torch.float64)
+    scales = (here.double() + reach).to(x.dtype) - here
+    moved = (here + scales).double() - here.double()
+    n, j, m = scales.shape
+    values = oracle.along(x, Coordinate(indices, x.numel()), scales.double().reshape(n, j * m), key).reshape(n, j, m)
+    weights = torch.tensor(row.weights, dtype=torch.float64)
+    return (values @ weights) / (moved @ weights), values
+
+
+def given_steps(radius: float | Tensor, x: Tensor, indices: Tensor) -> Tensor:
+    """The steps (n,) at some coordinates that a radius given as a number or a (d,) tensor means."""
+    if not isinstance(radius, Tensor):
+        return torch.full((len(indices),), float(radius), dtype=torch.float64)
+    if radius.dim() and radius.shape != x.shape:
+        raise ShapeMismatch(
+            f"the radius has shape {tuple(radius.shape)} and the point {tuple(x.shape)}; give one step per coordinate"
+        )
+    return radius.detach().to("cpu", torch.float64).expand(x.shape)[indices]
+
+
+def check_radius(radius: float | Tensor | None) -> None:
+    """Raise `InvalidValue` unless a radius is None or positive and finite."""
+    if radius is None:
+        return
+    numbers = torch.as_tensor(radius, dtype=torch.float64)
+    if not bool((torch.isfinite(numbers) & (numbers > 0)).all()):
+        raise InvalidValue(f"radius must be finite and > 0, got {radius!r}; write None to choose it by itself")

@@ -1,0 +1,253 @@
+"""What the parts of a torch optimizer and its parameter groups may say, and how its state is packed for torch.
+
+Hyperparameters of separable transforms become keys of the parameter groups by their field names, so torch's
+schedulers can change them and groups can differ in them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from descend.descent import split_parts
+from descend.direction import Stretch
+from descend.errors import CompositionError, InvalidValue, StateMismatch
+from descend.estimate.base import Estimator
+from descend.estimate.gains import Gains
+from descend.estimate.random_directions import RandomDirections
+from descend.layout import Layout, Parameters
+from descend.oracle import trainable
+from descend.step.base import Step
+from descend.step.fixed import Fixed, Rate, as_rate
+from descend.transform.chain import At, Transform
+from descend.tree import map_tensors, tensors
+
+__all__ = [
+    "Part",
+    "Rates",
+    "as_groups",
+    "calibratable",
+    "check_groups",
+    "first_rate",
+    "grown",
+    "hyperparameters",
+    "pack",
+    "split",
+    "stretches",
+    "unpack",
+    "with_group",
+    "with_radii",
+]
+
+Part = Estimator | Transform[Any] | Step[Any]
+
+
+def split(parts: Sequence[Part]) -> tuple[tuple[Estimator, ...], tuple[Transform[Any], ...], Step[Any] | None]:
+    """Estimators, transforms and the step rule, which must come in this order."""
+    count = 0
+    while count < len(parts) and isinstance(parts[count], Estimator):
+        count += 1
+    for part in parts[count:]:
+        if isinstance(part, Estimator):
+            raise CompositionError(
+                f"the estimator {part!r} stands after {parts[count]!r}, which would never see its gradient; "
+                "estimators come first"
+            )
+    chain, step = split_parts(tuple(parts[count:]))
+    return tuple(parts[:count]), chain, step  # type: ignore[return-value]
+
+
+def as_groups(params: nn.Module | Iterable[Any]) -> list[Any]:
+    """What a user may pass for the parameters, as torch takes it."""
+    if isinstance(params, Tensor):
+        raise InvalidValue("pass a list of tensors, [x], not a tensor itself")
+    if isinstance(params, nn.Module):
+        names, tensors_ = trainable(params)
+        listed: list[Any] = list(zip(names, tensors_, strict=True))
+    else:
+        listed = list(params)
+    if not listed:
+        raise InvalidValue("there are no parameters to optimize: the list is empty; write model.parameters()")
+    return listed
+
+
+def calibratable(estimators: Sequence[Estimator], chain: Sequence[Transform[Any]]) -> bool:
+    """Whether gains can be found by asking: a random-direction estimator alone, with no transform behind it."""
+    return len(estimators) == 1 and isinstance(estimators[0], RandomDirections) and not chain
+
+
+def first_rate(lr: Rate | None, chain: Sequence[Transform[Any]], rule: Step[Any] | None, calibrates: bool) -> float:
+    """The learning rate at step 0, or a sentence if it is missing or superfluous."""
+    if rule is not None and lr is not None:
+        raise CompositionError(f"{rule!r} decides the length of a step, so lr={lr!r} would be ignored; drop one")
+    if lr is None:
+        if rule is None and not calibrates and not any(transform.natural_length for transform in chain):
+            raise InvalidValue("lr is missing: the parts do not decide how long a step is; write lr=1e-3, say")
+        return 1.0
+    return as_rate(Fixed(lr).lr)(0)
+
+
+def hyperparameters(estimators: Sequence[Estimator], chain: Sequence[Transform[Any]]) -> dict[str, Any]:
+    """Names and values of what groups may set: numeric fields of separable transforms, and the estimator's radius.
+
+    A name that two transforms share stands for neither.
+    """
+    found: dict[str, Any] = {}
+    twice = set()
+    for transform in chain:
+        if not transform.separable:
+            continue
+        for field in fields(transform):  # type: ignore[arg-type]  # parts are dataclasses
+            value = getattr(transform, field.name)
+            numeric = isinstance(value, bool | int | float) or (
+                isinstance(value, tuple) and all(isinstance(v, int | float) for v in value)
+            )
+            if numeric and field.init:
+                twice |= {field.name} & found.keys()
+                found[field.name] = value
+    found = {name: value for name, value in found.items() if name not in twice}
+    for estimator in estimators:
+        if isinstance(estimator, RandomDirections) and isinstance(estimator.radius, float | None):
+            found["radius"] = estimator.radius
+    return found
+
+
+def with_group(chain: Sequence[Transform[Any]], group: Mapping[str, Any]) -> tuple[Transform[Any], ...]:
+    """The chain with a group's hyperparameters; a value that means nothing raises as it would in the transform."""
+    made = []
+    for transform in chain:
+        changed = {
+            field.name: group[field.name]
+            for field in fields(transform)  # type: ignore[arg-type]
+            if field.name in group
+            and field.init
+            and transform.separable
+            and group[field.name] != getattr(transform, field.name)
+        }
+        made.append(replace(transform, **changed) if changed else transform)  # type: ignore[type-var]
+    return tuple(made)
+
+
+def with_radii(
+    estimator: RandomDirections,
+    gains: Gains | None,
+    groups: Sequence[Mapping[str, Any]],
+    stretches: Sequence[tuple[int, int]],
+) -> RandomDirections:
+    """The estimator with the groups' radii, one per stretch of the point where they differ."""
+    if gains is not None:
+        return replace(estimator, radius=gains.radius)
+    radii = [group["radius"] for group in groups if "radius" in group]
+    if len(radii) < len(groups) or all(radius == estimator.radius for radius in radii):
+        return estimator
+    if any(radius is None for radius in radii):
+        raise InvalidValue(f"some groups set a radius and others leave it automatic, got {radii}; give every group one")
+    if len(set(radii)) == 1:
+        return replace(estimator, radius=radii[0])
+    return replace(estimator, radius=tuple((a, b, r) for (a, b), r in zip(stretches, radii, strict=True)))
+
+
+def stretches(parameters: Parameters, owners: Sequence[int]) -> list[tuple[int, int]]:
+    """Where every group begins and ends in the flat point; owners are the groups of the parameters, in order."""
+    ends = dict.fromkeys(owners, 0)
+    for owner, start, size in zip(owners, parameters.layout.offsets, parameters.layout.sizes, strict=True):
+        ends[owner] = start + size
+    starts = [0, *list(ends.values())[:-1]]
+    return list(zip(starts, ends.values(), strict=True))
+
+
+@dataclass(frozen=True)
+class Rates(Transform[None]):
+    """Multiplies each stretch of the direction by its group's learning rate."""
+
+    pieces: tuple[Stretch, ...]
+
+    separable = False
+
+    def init(self, x: Tensor) -> None:
+        return None
+
+    def __call__(self, gradient: Tensor, state: None, at: At) -> tuple[Tensor, None]:
+        for start, stop, rate in self.pieces:
+            if rate != 1.0:
+                gradient[start:stop] *= rate
+        return gradient, None
+
+
+def grown(old: Any, new: Any, d: int) -> Any:
+    """A transform's fresh state for d parameters with the memory of the first ones, if it has one number per parameter.
+
+    Args:
+        old: the state over the first parameters.
+        new: the fresh state over all d.
+    """
+    before, after = tensors(old), tensors(new)
+    per_parameter = all(
+        b.dim() == a.dim() and (b.dim() == 0 or (b.dim() == 1 and a.numel() == d))
+        for b, a in zip(before, after, strict=True)
+    )
+    if not per_parameter:
+        return new
+    fresh = iter(after)
+
+    def extend(memory: Tensor) -> Tensor:
+        longer = next(fresh)
+        if memory.dim() == 0:
+            return memory
+        longer = longer.clone()
+        longer[: memory.numel()] = memory
+        return longer
+
+    return map_tensors(extend, old)
+
+
+def pack(rest: dict[str, Any], layout: Layout) -> dict[int, dict[str, Any]]:
+    """State in torch's layout: (d,) tensors cut up per parameter, everything else under parameter 0's "descend"."""
+    packed: dict[int, dict[str, Any]] = {i: {} for i in range(len(layout.names))}
+
+    def take(plain: Any) -> Any:
+        if isinstance(plain, Tensor) and plain.shape == (layout.size,) and layout.size > 1:
+            name = f"memory{len(packed[0])}"
+            for i, piece in enumerate(layout.unflatten(plain)):
+                packed[i][name] = piece.clone()
+            return {"memory": name}
+        if isinstance(plain, dict):
+            return {key: take(value) for key, value in plain.items()}
+        return [take(value) for value in plain] if isinstance(plain, list) else plain
+
+    rest = take(rest)
+    packed[0]["descend"] = rest
+    return packed
+
+
+def unpack(packed: Mapping[int, Mapping[str, Any]], layout: Layout) -> dict[str, Any]:
+    """The inverse of `pack`."""
+    if 0 not in packed or "descend" not in packed[0]:
+        raise StateMismatch("the state was not saved by descend's Optimizer: it has no 'descend' entry")
+
+    def give(plain: Any) -> Any:
+        if isinstance(plain, dict) and set(plain) == {"memory"}:
+            pieces = [packed[i][plain["memory"]] for i in range(len(layout.names))]
+            if [tuple(p.shape) for p in pieces] != list(layout.shapes):
+                raise StateMismatch(
+                    f"saved for parameters of shapes {[tuple(p.shape) for p in pieces]}, "
+                    f"these have {list(layout.shapes)}"
+                )
+            return torch.cat([p.reshape(-1) for p in pieces])
+        if isinstance(plain, dict):
+            return {key: give(value) for key, value in plain.items()}
+        return [give(value) for value in plain] if isinstance(plain, list) else plain
+
+    return give(packed[0]["descend"])
+
+
+def check_groups(saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> None:
+    """Raise `StateMismatch` unless the saved state has the same groups with as many parameters."""
+    if not {"state", "param_groups"} <= set(saved):
+        raise StateMismatch(f"a state_dict has the keys 'state' and 'param_groups', got {sorted(saved)}")
+    theirs = [len(group["params"]) for group in saved["param_groups"]]
+    ours = [len(group["params"]) for group in groups]
+    if theirs != ours:
+        raise StateMismatch(f"the saved state has groups of {theirs} parameters, this optimizer has {ours}")

@@ -1,0 +1,101 @@
+"""The look that all pictures share: quiet axes, a legend that hides nothing, and when a scale is logarithmic.
+
+The colours of lines are those of Okabe and Ito (2008), "Color Universal Design", without the yellow, which is too pale
+for a line on white, and in an order in which the first few differ in lightness too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descend.errors import InvalidValue
+from descend.plot._mpl import Artist, Axes, LogFormatterSciNotation, LogLocator, NullFormatter
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
+DASHES = ("-", "--", "-.", ":")
+INK = "#333333"
+FAINT = "#E4E4E4"
+DECADES = 1.5  # a logarithmic axis is chosen for losses that span more
+
+
+def dress(ax: Axes) -> None:
+    """No frame at the top and on the right, a light grid behind the data, readable letters of two sizes."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#888888")
+    ax.tick_params(which="both", labelsize=9, color="#888888", labelcolor=INK)
+    ax.set_axisbelow(True)
+    ax.grid(True, which="major", color=FAINT, linewidth=0.7)
+    for text, size in ((ax.xaxis.label, 10), (ax.yaxis.label, 10), (ax.title, 11)):
+        text.set(size=size, color=INK)
+
+
+def add_legend(ax: Axes, artists: Sequence[Artist], *, above: bool, title: str = "") -> None:
+    """A legend of the artists that have a label, one for each label.
+
+    Above the axes it hides nothing, whatever is drawn; in axes of the caller, whose title may stand there, it goes
+    where there is most room inside.
+    """
+    named = {str(artist.get_label()): artist for artist in artists if str(artist.get_label())}
+    if not named:
+        if title and above:
+            ax.set_title(title, loc="left", fontsize=11, color=INK)
+        return
+    letters = ax.figure.figure.get_size_inches()[0] * 12  # of this size beside each other
+    columns = max(1, min(len(named), int(letters // (max(map(len, named)) + 6)))) if above else 1
+    ax.legend(
+        list(named.values()),
+        list(named),
+        loc="lower left" if above else "best",
+        bbox_to_anchor=(0.0, 1.0) if above else None,
+        ncols=columns,
+        title=title if above else None,
+        title_fontsize=11,
+        alignment="left",
+        fontsize=9,
+        labelcolor=INK,
+        handlelength=2.2,
+        columnspacing=1.5,
+        borderaxespad=0.3,
+        frameon=not above,
+        framealpha=0.9,
+        edgecolor=FAINT,
+    )
+
+
+def set_loss_scale(ax: Axes, losses: Sequence[NDArray[np.float64]], log: bool | None, target: float | None) -> bool:
+    """Make the vertical axis logarithmic if asked to, or if the losses are positive and span more than 1.5 decades.
+
+    Returns:
+        whether it is. On such an axis losses that are not positive have to be gaps.
+
+    Raises:
+        InvalidValue: log=True without a positive loss, or with a target that is not positive.
+    """
+    shown = np.concatenate([*losses, [] if target is None else [target]])
+    shown = shown[np.isfinite(shown)]
+    if log and not (shown > 0).any():
+        raise InvalidValue("log=True, but no loss is positive and finite; write log=False, or subtract the minimum first")
+    if log and target is not None and target <= 0:
+        raise InvalidValue(f"log=True, but target={target} is not positive; write log=False, or leave the target out")
+    if log is None:
+        log = bool(len(shown)) and shown.min() > 0 and math.log10(shown.max() / shown.min()) > DECADES
+    if log:
+        ax.set_yscale("log")
+        label_decades(ax)
+    return bool(log)
+
+
+def label_decades(ax: Axes) -> None:
+    """Letters at powers of ten only; matplotlib would write between them where there is no room."""
+    ax.yaxis.set_major_locator(LogLocator(numticks=8))
+    ax.yaxis.set_major_formatter(LogFormatterSciNotation())
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def positive(numbers: NDArray[np.float64], log: bool) -> NDArray[np.float64]:
+    """The numbers with NaN, a gap, where they cannot be drawn."""
+    return np.where(np.isfinite(numbers) & ((numbers > 0) | (not log)), numbers, np.nan)

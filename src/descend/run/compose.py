@@ -1,0 +1,84 @@
+"""Where estimator and method are put together: what stands in for the parts that nobody named, and the check that they fit."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from descend.descent import Descent
+from descend.errors import CompositionError, InvalidValue
+from descend.estimate.base import Estimator
+from descend.estimate.finite_difference import FiniteDifference
+from descend.estimate.gains import GainStep, calibrate
+from descend.estimate.random_directions import RandomDirections
+from descend.key import Key
+from descend.oracle import Asks, Oracle, check_answers
+from descend.run.method import Method
+from descend.run.until import Evaluations, Rejections, StepNorm, Until
+from descend.step.backtracking import Backtracking
+from descend.transform.secant import BFGS
+
+__all__ = ["Composition", "compose", "default_until"]
+
+_PATIENCE = 500
+"""Evaluations per dimension, and as many more, where nobody sets a budget: some hundred gradients by differences."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """An oracle and a method that fit together.
+
+    Fields: oracle, without the estimator; estimator, or None; method, or None for a random-direction estimator whose
+    gains are to be calibrated where the run begins.
+    """
+
+    oracle: Oracle
+    estimator: Estimator | None
+    method: Method[Any] | None
+
+    def begin(self, x: Tensor, key: Key) -> tuple[Oracle, Method[Any]]:
+        """The oracle that the method asks, and the method. A calibration makes its evaluations here, at x (d,)."""
+        if self.estimator is None or self.method is not None:
+            assert self.method is not None, "only an estimator waits for a calibration"
+            return (self.oracle if self.estimator is None else self.estimator(self.oracle)), self.method
+        assert isinstance(self.estimator, RandomDirections)
+        gains = calibrate(self.oracle, self.estimator, x, key.fold("calibration"))
+        estimator = self.estimator if self.estimator.radius is not None else replace(self.estimator, radius=gains.radius)
+        return estimator(self.oracle), Descent(GainStep(gains))
+
+
+def compose(oracle: Oracle, estimator: Estimator | None, method: Method[Any] | None) -> Composition:
+    """Put an oracle, an estimator and a method together, before anything is evaluated.
+
+    Where nothing is named, an oracle that answers no gradient gets `FiniteDifference`. Where no method is named it is
+    BFGS with backtracking, or, behind a random-direction estimator, plain descent with calibrated gains.
+
+    Raises:
+        MissingAnswer: the estimator or the method needs what the oracle, or the estimator, does not answer.
+        CompositionError: one of them is something else.
+    """
+    if estimator is not None and not isinstance(estimator, Estimator):
+        raise CompositionError(f"estimator={estimator!r} is not an estimator; write estimator=FiniteDifference() or SPSA()")
+    if estimator is None and method is None and Asks.GRADIENT not in oracle.answers:
+        estimator = FiniteDifference()
+    lifted = oracle if estimator is None else estimator(oracle)
+    if method is None:
+        if isinstance(estimator, RandomDirections):
+            return Composition(oracle, estimator, None)
+        method = Descent(BFGS(), Backtracking())
+    if not isinstance(method, Method):
+        raise CompositionError(
+            f"method={method!r} is not a method; a transform or a step rule becomes one inside Descent: "
+            "write method=Descent(Adam(), lr=0.1)"
+        )
+    check_answers(method, method.needs, lifted)
+    return Composition(oracle, estimator, method)
+
+
+def default_until(until: Until | None, d: int) -> Until:
+    """The stopping rule where nobody names one: a generous budget, and no waiting where nothing moves any more."""
+    if until is None:
+        return Evaluations(_PATIENCE * (d + 1)) | StepNorm(0.0, steps=3) | Rejections()
+    if not isinstance(until, Until):
+        raise InvalidValue(f"until={until!r} is not a stopping rule; write until=Evaluations(1000) or Target(1e-6)")
+    return until

@@ -1,0 +1,147 @@
+"""minimize: one loop for every method, with the budget, the interrupts, the best iterate and the reason in one place."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from descend.errors import BudgetExhausted, CompositionError, InvalidValue
+from descend.estimate.base import Estimator
+from descend.key import Key, as_key
+from descend.oracle import Function, OnFailure, Oracle
+from descend.oracle.bounded import Bounded, as_bounds
+from descend.oracle.function import Executor
+from descend.run.compose import Composition, compose, default_until
+from descend.run.method import Method
+from descend.run.point import Start
+from descend.run.record import FINAL_VALUES, Record, Watched
+from descend.run.report import Report
+from descend.run.result import Result
+from descend.run.until import Progress, Until
+
+__all__ = ["minimize"]
+
+_IDLE = 1000
+"""Steps without an evaluation after which a run ends: only a cache can answer so many, and it will go on to."""
+
+
+def minimize(
+    f: Callable[..., Any] | Oracle,
+    x0: Any,
+    *,
+    estimator: Estimator | None = None,
+    method: Method[Any] | None = None,
+    until: Until | None = None,
+    executor: Executor | None = None,
+    key: Key | int | None = None,
+    callback: Callable[[Progress], Any] | None = None,
+    bounds: Any = None,
+    on_failure: OnFailure | None = None,
+    progress: bool | None = None,
+) -> Result:
+    """Minimize f from x0.
+
+    Args:
+        f: takes an array like x0 (NumPy, or torch if x0 is a tensor) and returns one number: a float, a NumPy number,
+            a one-element array or tensor. It gets a copy, so it may overwrite it; it may raise, or return NaN. Or an
+            `Oracle`, such as ``Differentiable(f)``, which is asked about flat points (d,).
+        x0: a tensor, a NumPy array, a list or a number; of any shape and floating dtype, integers become float64.
+            It is not changed.
+        estimator: what makes gradients of values; default `FiniteDifference` if f answers no gradient and no method
+            is named.
+        method: anything with `needs`, `init` and `advance`, see `Method`; default BFGS with backtracking, or, behind a
+            random-direction estimator, descent with calibrated gains.
+        until: when to stop; rules are combined with | and &. Default 500 * (d + 1) evaluations, or when the iterate
+            has not moved in 3 steps, or when 20 steps in a row failed.
+        executor: where the evaluations of a batch run, `Serial()`, `Batched()` or `Processes(n)`; default in this
+            process, vmapped if f takes tensors and a checked trial shows that it can be. It is closed at the end.
+        key: randomness, a `Key` or an integer; default fresh entropy. The same key repeats the run bit for bit.
+        callback: called with a `Progress` after every step; the run stops if it returns True.
+        bounds: (low, high), numbers or arrays like x0, or a list with a pair (low, high) per coordinate. Every
+            evaluated point lies within them; an x0 outside is moved to the nearest point inside.
+        on_failure: what a failed evaluation does, default `Reject()`: the step is rejected and counted.
+        progress: whether to show a progress line; default where the standard error is a terminal, after a second.
+
+    Returns:
+        The best iterate and how it was found, see `Result`. Ctrl-C at any time ends the run and returns it too.
+
+    Raises:
+        MissingAnswer: the method needs what neither f nor the estimator answers; raised before any evaluation.
+        InvalidValue, CompositionError: an argument that cannot mean anything, or parts that do not fit.
+        Exception: whatever f raises at its very first evaluation, or at any with ``on_failure=Raise()``.
+
+    >>> result = minimize(lambda x: ((x - 3) ** 2).sum(), [0.0, 1.0])
+    >>> result.x.round(3), result.fun < 1e-8
+    (array([3., 3.]), True)
+    """
+    start = Start.of(x0)
+    oracle = _as_oracle(f, start, executor, on_failure)
+    if bounds is not None:
+        oracle = Bounded(oracle, *as_bounds(bounds, start.x, start.shape))
+    rule = default_until(until, start.x.numel())
+    parts = compose(oracle, estimator, method)
+    if callback is not None and not callable(callback):
+        raise InvalidValue(f"callback={callback!r} cannot be called; write a function of one argument, a Progress")
+    ledger, outer = oracle.ledger, oracle.ledger.limit
+    limits = [n for n in (outer, None if rule.limit is None else ledger.total + rule.limit) if n is not None]
+    limit = min(limits, default=None)
+    record = Record(start, oracle.project(start.x), ledger, as_key(key))
+    try:
+        with Report(progress, None if limit is None else limit - ledger.total) as report:
+            ledger.limit = None if limit is None else max(ledger.total, limit - FINAL_VALUES * oracle.cost)
+            reason = _drive(record, parts, rule, callback, report)
+            ledger.limit = limit
+            return record.result(oracle, reason)
+    finally:
+        ledger.limit = outer
+        if executor is not None:
+            executor.close()
+
+
+def _drive(
+    record: Record, parts: Composition, rule: Until, callback: Callable[[Progress], Any] | None, report: Report
+) -> str:
+    """Step until something says why to stop; the reason."""
+    memory, idle, made = rule.init(), 0, -1
+    try:
+        lifted, method = parts.begin(record.last.x, record.key)
+        oracle = Watched(lifted)
+        state = method.init(record.last.x, record.key)
+        while True:
+            before, state = state, method.advance(oracle, state)
+            progress = record.step(before, state, oracle)
+            report.show(progress)
+            reason, memory = rule(progress, memory)
+            if reason:
+                return reason
+            if callback is not None and _is_true(callback(progress)):
+                return "the callback returned True"
+            idle = idle + 1 if progress.evaluations == made else 0
+            made = progress.evaluations
+            if idle == _IDLE:
+                return f"{_IDLE} steps in a row evaluated nothing"
+    except BudgetExhausted:
+        limit = rule.limit
+        return "the budget of the oracle's ledger is spent" if limit is None else f"the budget of {limit} evaluations is spent"
+    except KeyboardInterrupt:
+        report.say("interrupted; evaluating the best iterate (Ctrl-C again to do without)")
+        return "interrupted by the user"
+
+
+def _is_true(answer: Any) -> bool:
+    # not simply its truth: a callback may return something by accident, as a lambda that stores a loss does
+    return isinstance(answer, bool | np.bool_) and bool(answer)
+
+
+def _as_oracle(f: Any, start: Start, executor: Executor | None, on_failure: OnFailure | None) -> Oracle:
+    if isinstance(f, Oracle):
+        for name, given in (("executor", executor), ("on_failure", on_failure)):
+            if given is not None:
+                raise CompositionError(f"{name} belongs to the oracle: write Function(f, {name}=...), and leave it out here")
+        return f
+    if not callable(f):
+        raise InvalidValue(f"f must be a function that returns a number, or an oracle, got {f!r}")
+    return Function(
+        start.of_flat_points(f), takes=start.takes, executor=executor, on_failure=on_failure
+    )
+
