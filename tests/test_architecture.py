@@ -38,8 +38,8 @@ LEAVES = {"bench": {"cli"}, "torch_optim": {""}, "sklearn": {""}, "optuna": {""}
 # Where a package that is not always there, or that writes to the terminal, may be imported.
 ALWAYS = {"descend", "torch", "numpy"}
 HOMES = {
-    "matplotlib": ("plot/",),
-    "PIL": ("plot/",),
+    "matplotlib": ("plot/_mpl.py",),
+    "PIL": ("plot/_mpl.py",),
     "numba": ("noise/cpu.py",),
     "triton": ("noise/cuda.py",),
     "sklearn": ("sklearn.py",),
@@ -330,7 +330,7 @@ BROKEN: list[tuple[Rule, str, str, str]] = [
     (imports_follow_the_plan, "helpers.py", "", "not on the floor plan"),
     (packages_stay_at_home, "noise/law.py", "import numba", "noise/cpu.py"),
     (packages_stay_at_home, "oracle/core.py", "def f():\n    from scipy import stats", "nowhere"),
-    (packages_stay_at_home, "run/loop.py", "import matplotlib.pyplot as plt", "plot/"),
+    (packages_stay_at_home, "run/loop.py", "import matplotlib.pyplot as plt", "plot/_mpl.py"),
     (all_is_complete, "key.py", "x = 1", "no __all__"),
     (all_is_complete, "key.py", "__all__ = ['Key']", "nowhere else"),
     (all_is_complete, "key.py", "__all__ = []\nclass Key: ...", "not in __all__"),
@@ -353,7 +353,7 @@ KEPT: list[tuple[Rule, str, str]] = [
     (imports_follow_the_plan, "run/loop.py", "from descend.key import Key\nimport torch"),
     (imports_follow_the_plan, "cli.py", "import descend\nfrom descend.bench import race"),
     (packages_stay_at_home, "noise/cpu.py", "import numba"),
-    (packages_stay_at_home, "plot/trace.py", "import torch, math\nimport matplotlib.pyplot as plt"),
+    (packages_stay_at_home, "plot/_mpl.py", "import torch, math\nfrom matplotlib.figure import Figure"),
     (all_is_complete, "key.py", "__all__ = ['Key', 'SEED']\nclass Key: ...\ndef _f(): ...\nSEED: int = 1"),
     (all_is_complete, "noise/__init__.py", "from descend.noise.law import Law\n__all__ = ['Law']"),
     (all_is_complete, "noise/__init__.py", "__all__: list[str] = []"),

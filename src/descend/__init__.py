@@ -1,3 +1,159 @@
-"""descend minimizes anything: with gradients, without them, or with estimates of them."""
+"""descend minimizes anything: with gradients, without them, or with estimates of them.
 
-__all__: list[str] = []
+An optimizer is a conversation with an oracle. The *oracle* answers questions about an objective: a value, many
+values, a gradient, a curvature. A *method* asks. Estimators lift an oracle that answers values to one that answers
+gradients; transforms turn gradients into directions; a step rule says how far to go.
+
+>>> import descend as dd
+>>> result = dd.minimize(lambda x: ((x - 3) ** 2).sum(), [0.0, 1.0])
+>>> result.x.round(3)
+array([3., 3.])
+
+This file names what users learn first; the rest is in the submodules `oracle`, `estimate`, `transform`, `step`,
+`direction`, `noise`, `run`, `problems`, `plot` and `testing`. They are imported at first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from descend import direction, errors, estimate, noise, oracle, plot, problems, run, step, testing, transform
+    from descend.descent import Descent
+    from descend.direction import Combination, Dense, Directions, Seeded
+    from descend.estimate import (
+        RDSA,
+        SPSA,
+        DifferencedHvp,
+        DifferencedJacobian,
+        FiniteDifference,
+        ForwardGradient,
+        GaussianSmoothing,
+        Guided,
+        Hybrid,
+        MeZO,
+        RandomCoordinates,
+        RandomDirections,
+        SphereSmoothing,
+        hutchinson_diagonal,
+    )
+    from descend.key import Key
+    from descend.layout import Layout
+    from descend.oracle import (
+        Asks,
+        Closure,
+        Differentiable,
+        Function,
+        Module,
+        Oracle,
+        Penalize,
+        Raise,
+        Reject,
+        Residuals,
+        Retry,
+    )
+    from descend.run import (
+        Batched,
+        Evaluations,
+        NoImprovement,
+        Processes,
+        Progress,
+        Result,
+        Seconds,
+        Serial,
+        StepNorm,
+        Steps,
+        Target,
+        minimize,
+    )
+    from descend.step import (
+        Backtracking,
+        Cosine,
+        Exponential,
+        Fixed,
+        LevenbergMarquardt,
+        PiecewiseConstant,
+        Polynomial,
+        Power,
+        StrongWolfe,
+        TrustRegion,
+        WarmUp,
+    )
+    from descend.torch_optim import Optimizer
+    from descend.transform import (
+        BFGS,
+        LBFGS,
+        SR1,
+        AdaGrad,
+        Adam,
+        AdamW,
+        ClipNorm,
+        ClipValue,
+        ConjugateGradient,
+        GaussNewton,
+        HeavyBall,
+        IterateAverage,
+        LeakyAverage,
+        Lion,
+        NAdam,
+        Newton,
+        NewtonCG,
+        Orthogonalize,
+        RMSProp,
+        Rprop,
+        Sign,
+        WeightDecay,
+        averaged,
+    )
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "descent": ["Descent"],
+    "direction": ["Combination", "Dense", "Directions", "Seeded"],
+    "estimate": [
+        "DifferencedHvp", "DifferencedJacobian", "FiniteDifference", "ForwardGradient", "GaussianSmoothing", "Guided",
+        "Hybrid", "MeZO", "RDSA", "RandomCoordinates", "RandomDirections", "SPSA", "SphereSmoothing",
+        "hutchinson_diagonal",
+    ],
+    "key": ["Key"],
+    "layout": ["Layout"],
+    "oracle": [
+        "Asks", "Closure", "Differentiable", "Function", "Module", "Oracle", "Penalize", "Raise", "Reject",
+        "Residuals", "Retry",
+    ],
+    "run": [
+        "Batched", "Evaluations", "NoImprovement", "Processes", "Progress", "Result", "Seconds", "Serial", "StepNorm",
+        "Steps", "Target", "minimize",
+    ],
+    "step": [
+        "Backtracking", "Cosine", "Exponential", "Fixed", "LevenbergMarquardt", "PiecewiseConstant", "Polynomial",
+        "Power", "StrongWolfe", "TrustRegion", "WarmUp",
+    ],
+    "torch_optim": ["Optimizer"],
+    "transform": [
+        "AdaGrad", "Adam", "AdamW", "BFGS", "ClipNorm", "ClipValue", "ConjugateGradient", "GaussNewton", "HeavyBall",
+        "IterateAverage", "LBFGS", "LeakyAverage", "Lion", "NAdam", "Newton", "NewtonCG", "Orthogonalize", "RMSProp",
+        "Rprop", "SR1", "Sign", "WeightDecay", "averaged",
+    ],
+}  # fmt: skip
+_SUBMODULES = [
+    "direction", "errors", "estimate", "noise", "oracle", "plot", "problems", "run", "step", "testing", "transform",
+]  # fmt: skip
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [*_ROOM_OF, *_SUBMODULES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's room at first use, so that `import descend` costs next to nothing beside torch."""
+    if name in _SUBMODULES:
+        return import_module(f"descend.{name}")
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'descend' has no attribute {name!r}; see descend.__all__")
+    value = getattr(import_module(f"descend.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

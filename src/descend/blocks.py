@@ -134,7 +134,7 @@ def update_blocks(
     for block in blocks:
         pieces = block.pieces(live)
         rate = rates[block.group]
-        if not chains[0] and isinstance(source, Combination) and all(map(_in_place, pieces)):
+        if not chains[0] and isinstance(source, Combination) and all(piece.is_contiguous() for piece in pieces):
             start = block.start
             for piece in pieces:  # not even a block is made
                 source.add_to(piece.view(-1), -rate, start)
@@ -155,11 +155,6 @@ def update_blocks(
         torch._foreach_add_(pieces, block.cut(direction, live), alpha=-rate)
         after = tuple(changed) if len(blocks) == 1 else merged(states, tuple(changed), block.start, block.stop, d)
     return after
-
-
-def _in_place(piece: Tensor) -> bool:
-    """Whether a direction can be added to this stretch of a parameter where it lies, without rounding twice."""
-    return piece.is_contiguous() and piece.dtype in (torch.float32, torch.float64)
 
 
 def _take(source: Source, block: Block, out: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The one first-order loop: a gradient, transformed into a direction, and a step along it.
 
-x_{k+1} = step(x_k, transform(gradient(x_k))). A step whose gradient or new point is not finite is rejected: the
-iterate and every state stay as they were, and the next step draws other randomness.
+x_{k+1} = step(x_k, transform(gradient(x_k))). A step whose gradient is not finite is rejected: the iterate and every
+state stay as they were, and the next step draws other randomness. One that leads to a point that is not finite leaves
+the iterate where it was.
 """
 
 import math
@@ -104,7 +105,8 @@ class Descent:
             direction = direction * free
         moved = self.step(oracle, state.x, direction, slope, state.step, key)
         if not torch.isfinite(moved.x.sum()) and not torch.isfinite(moved.x).all():
-            return replace(state, t=state.t + 1, rejected=state.rejected + 1)
+            # the gradient was finite and the transforms have taken it in, but the point it led to is not a point
+            return replace(state, transforms=transforms, t=state.t + 1, rejected=state.rejected + 1)
         return DescentState(
             moved.x, moved.value, slope.loss, state.t + 1, state.rejected, state.key, transforms, moved.state
         )

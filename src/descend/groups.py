@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from descend.descent import split_parts
-from descend.direction import Stretch
+from descend.direction import BLOCK, Stretch
 from descend.errors import CompositionError, InvalidValue, StateMismatch
-from descend.estimate.base import Estimator
+from descend.estimate.base import Estimator, Lifted
+from descend.estimate.draw import Coupling, RandomLaw
 from descend.estimate.gains import Gains
 from descend.estimate.random_directions import RandomDirections
 from descend.layout import Layout, Parameters
-from descend.oracle import trainable
+from descend.oracle import Closure, Oracle, trainable
 from descend.step.base import Step
 from descend.step.fixed import Fixed, Rate, as_rate
 from descend.transform.chain import At, Transform
@@ -35,6 +36,7 @@ __all__ = [
     "hyperparameters",
     "pack",
     "split",
+    "streams",
     "stretches",
     "unpack",
     "with_group",
@@ -147,6 +149,20 @@ def with_radii(
     if len(set(radii)) == 1:
         return replace(estimator, radius=radii[0])
     return replace(estimator, radius=tuple((a, b, r) for (a, b), r in zip(stretches, radii, strict=True)))
+
+
+def streams(lifted: Oracle, closure: Closure) -> bool:
+    """Whether an estimate can be made with no copy of the parameters: large, with seeded directions and a set radius."""
+    if not isinstance(lifted, Lifted) or lifted.base is not closure or closure.parameters.size <= BLOCK:
+        return False
+    estimator = lifted.estimator
+    return (
+        isinstance(estimator, RandomDirections)
+        and estimator.radius is not None
+        and estimator.law is not RandomLaw.SPHERE
+        and estimator.coupling in (Coupling.INDEPENDENT, Coupling.ANTITHETIC)
+        and all(p.is_contiguous() for p in closure.parameters.tensors)
+    )
 
 
 def stretches(parameters: Parameters, owners: Sequence[int]) -> list[tuple[int, int]]:

@@ -58,7 +58,7 @@ class Layout:
             raise ShapeMismatch(f"the layout has {self.size} elements, got a point of shape {tuple(x.shape)}")
         lead = x.shape[:-1]
         return [
-            x[..., start : start + size].view(*lead, *shape)
+            x[..., start : start + size].view((*lead, *shape))
             for start, size, shape in zip(self.offsets, self.sizes, self.shapes, strict=True)
         ]
 

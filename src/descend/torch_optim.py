@@ -34,6 +34,7 @@ from descend.groups import (
     hyperparameters,
     pack,
     split,
+    streams,
     stretches,
     unpack,
     with_group,
@@ -140,6 +141,7 @@ class Optimizer(torch.optim.Optimizer):
             )
         self._lifted = self._lift()
         self._pair = None
+        self._streams = self._walks and not self.chain and streams(self._lifted, self._closure)
         if self._walks and not self.chain and len(self.param_groups) == 1 and isinstance(self._lifted, Lifted):
             estimator = self._lifted.estimator
             if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
@@ -236,12 +238,27 @@ class Optimizer(torch.optim.Optimizer):
         if self._lifted is self._closure:
             value = self._closure.backward_here(key)
             return self._walk(Slope(Gradients(self.parameters), value), key)  # type: ignore[arg-type]
+        return self._walk(self._in_place_slope(key) if self._streams else self._slope(key), key)
+
+    def _slope(self, key: Key) -> Slope:
+        """The estimated gradient, with the parameters moved and put back."""
         home = self.parameters.gather()
         try:
-            slope = self._lifted.at(self.t).gradient(home, key)
+            return self._lifted.at(self.t).gradient(home, key)
         finally:
             self._closure.restore(home)
-        return self._walk(slope, key)
+
+    def _in_place_slope(self, key: Key) -> Slope:
+        """The estimated gradient without a copy of the parameters: the forward itself is perturbed.
+
+        If some parameter is reached in a way that cannot be intercepted, the copying way is taken from then on.
+        """
+        here = torch.empty(self.parameters.size, dtype=self.parameters.dtype, device="meta")
+        slope = self._lifted.at(self.t).gradient(here, key)
+        if not self._closure.unseen:
+            return slope
+        self._streams = False
+        return self._slope(key)
 
     def _pair_step(self, key: Key) -> float:
         """The fast version of the general step below, bit for bit."""
@@ -253,6 +270,9 @@ class Optimizer(torch.optim.Optimizer):
 
     def _begin(self, closure: Callable[..., Any] | None) -> None:
         """At the first step: the transforms' states, and the gains where nobody set a learning rate."""
+        if self._walks and not self.chain and not self._calibrates:
+            self._states = ()  # nothing looks at the point, so it is not gathered
+            return
         home = self.parameters.gather()
         if self._calibrates and closure is not None:
             try:
@@ -311,6 +331,12 @@ class Optimizer(torch.optim.Optimizer):
         self.t, self.rejected = after.t, self.rejected + after.rejected
         self._states, self._rule_state = after.transforms[:-1], after.step
         return after.loss
+
+    def standing(self) -> DescentState:
+        """Where the descent stands, as `Descent` would say it; what reads transforms' memories takes it, see `averaged`."""
+        x = self.parameters.gather()
+        states = init_chain(self._chain, x) if self._states is None else self._states
+        return DescentState(x, math.nan, math.nan, self.t, self.rejected, self.key, states, self._rule_state)
 
     def state_dict(self) -> dict[str, Any]:
         """The state in torch's layout, loadable with ``torch.load(weights_only=True)``.

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from descend.problems.elementary import cosine_of_root, index, norm, root, sinc
+from descend.problems._elementary import cosine_of_root, index, norm, root, sinc
 
 
 def derivatives(function, at: float) -> list[float]:

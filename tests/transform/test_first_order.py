@@ -165,6 +165,15 @@ def test_who_comes_next_may_overwrite_the_direction(transform: Transform[Any]) -
     assert all(torch.equal(a, b) for a, b in zip(kept, tensors((state, x)), strict=True))
 
 
+@every
+def test_the_memory_is_its_own(transform: Transform[Any]) -> None:
+    x, gradient = torch.ones(D), torch.ones(D)
+    _, state = transform(gradient, transform.init(x), At(x, Oracle(), Key(0), 0.0))
+    memory = {t.data_ptr() for t in tensors(state)}
+    assert len(memory) == len(tensors(state))
+    assert not memory & {x.data_ptr(), gradient.data_ptr()}
+
+
 @pytest.mark.parametrize(
     ("make", "quoted"),
     [

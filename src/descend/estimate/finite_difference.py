@@ -24,8 +24,8 @@ from descend.oracle import Oracle, Slope
 
 __all__ = ["FiniteDifference", "quotients"]
 
-_WORTHWHILE = 128
-"""Dimension from which on the steps are tuned: there it costs less than an eighth of the gradient."""
+_WORTHWHILE = 64
+"""Dimension from which on the steps are tuned: from there on it costs at most a quarter of the gradient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class FiniteDifference(Estimator):
         """Steps (d,), and f(x) if it was asked on the way, else NaN."""
         d, eps = x.numel(), torch.finfo(x.dtype).eps
         sizes = typical(x, torch.arange(d))
-        look = self.look if self.look is not None else (0 if d < _WORTHWHILE and self.noise is None else max(1, min(8, d // 32)))
+        look = self._coordinates_to_look_at(d)
         value = math.nan
         if look == 0:
             return sizes * plain(self.row, d, eps), value

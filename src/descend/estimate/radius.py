@@ -78,7 +78,7 @@ def plain(row: Stencil, d: int, precision: float) -> float:
     """The step tau in units of `typical` where nothing is known of f but that it changes over such distances.
 
     Then its derivatives along one coordinate are about f^(k) u^k = k! |f| / d, one coordinate's share, and (1) has
-    T = 0.7 |sum_k w_k o_k^(p+1)| |f| / d and R = 0.3 eps |f|.
+    T = 0.5 |sum_k w_k o_k^(p+1)| |f| / d and R = 0.3 eps |f|.
 
     Args:
         row: the formula.
@@ -86,7 +86,7 @@ def plain(row: Stencil, d: int, precision: float) -> float:
         precision: eps of the dtype, or the standard deviation of the noise over |f|.
     """
     moment = abs(sum(w * o ** (row.order + 1) for w, o in zip(row.weights, row.offsets, strict=True)))
-    ratio = _ROUNDING * precision * d * _norm(row) / (0.7 * math.sqrt(row.order) * max(moment, 1e-2))
+    ratio = _ROUNDING * precision * d * _norm(row) / (0.5 * math.sqrt(row.order) * max(moment, 1e-2))
     return ratio ** (1 / (row.order + 1))
 
 
@@ -109,7 +109,8 @@ def tuned(
         some: (k,) int64, those coordinates.
     """
     p, root = row.order, math.sqrt(row.order)
-    guess = plain(row, d, max(eps, min(1.0, noise / max(_ROUNDING * value, 1e-300))))
+    relative = min(1.0, noise / (_ROUNDING * value)) if noise and value > 0 else float(noise > 0)
+    guess = plain(row, d, max(eps, relative))
     # where there is no noise, a step of 4 times the coordinate is too wild to be worth a failed evaluation
     top = 32 * guess if noise else min(32 * guess, 4.0)
     guess = min(guess, top / 8)

@@ -33,7 +33,6 @@ from .law import Law
 
 _FLOAT, _DOUBLE, _BFLOAT = 0, 1, 2
 KINDS = {torch.float32: _FLOAT, torch.float64: _DOUBLE, torch.bfloat16: _BFLOAT}
-_SIZES = (4, 8, 2)  # bytes of one number, by kind
 _SIGN, _NORMAL = 0, 1  # tags
 _TILE = 8192  # elements of the largest tile
 _AHEAD = 8192  # bytes ahead of the row at work that memory is asked for, lest a long `add` wait for it a fifth longer
@@ -105,10 +104,12 @@ def _bits_of(_typing: Any, _number: Any) -> Any:
 
 @_inline
 def _bfloat(number):
-    """The 16 bits of the bfloat16 nearest to a float32, ties to even; NaN stays NaN."""
+    """The 16 bits of the bfloat16 nearest to a float32, ties to even.
+
+    NaN stays NaN: one that came from a bfloat16 or from arithmetic has no low bits that could carry into the sign.
+    """
     bits = _bits_of(number)
-    nearest = uint32(bits + uint32(0x7FFF) + ((bits >> uint32(16)) & uint32(1))) >> uint32(16)
-    return np.uint16(uint32(0x7FC0) if (bits & uint32(0x7FFFFFFF)) > uint32(0x7F800000) else nearest)
+    return np.uint16(uint32(bits + uint32(0x7FFF) + ((bits >> uint32(16)) & uint32(1))) >> uint32(16))
 
 
 @_inline
@@ -197,16 +198,22 @@ def _increase(address, kind, z, first, count, scale):
 
 
 @_inline
+def _size(kind):
+    """Bytes of one number."""
+    return 8 if kind == _DOUBLE else (4 if kind == _FLOAT else 2)
+
+
+@_inline
 def _rows(tile, shift, begin, end):
     """The rows of a tile that hold elements begin..end."""
     return range(max(begin >> 6, tile << shift), min((end + 63) >> 6, (tile + 1) << shift))
 
 
 @_kernel
-def _fill(address, kind, size, n, stride, start, lo, hi, member, tag, unit, k0, k1):
+def _fill(address, kind, n, stride, start, lo, hi, member, tag, unit, k0, k1):
     """out[r, lo:hi] = z of member + r, for r in 0..n."""
     w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
-    begin, end, shift = start + lo, start + hi, 7 if tag == _SIGN else 2
+    begin, end, size, shift = start + lo, start + hi, _size(kind), 7 if tag == _SIGN else 2
     for r in range(n):
         base = address + size * (r * stride - start)
         for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
@@ -227,10 +234,10 @@ def _fill(address, kind, size, n, stride, start, lo, hi, member, tag, unit, k0, 
 
 
 @_kernel
-def _add(address, kind, size, start, lo, hi, member, tag, unit, k0, k1, scale):
+def _add(address, kind, start, lo, hi, member, tag, unit, k0, k1, scale):
     """out[lo:hi] += scale * z of member."""
     w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
-    begin, end, shift = start + lo, start + hi, 7 if tag == _SIGN else 2
+    begin, end, size, shift = start + lo, start + hi, _size(kind), 7 if tag == _SIGN else 2
     for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
         _words(w, tile, begin, end, member, tag, k0, k1)
         for row in _rows(tile, shift, begin, end):
@@ -246,10 +253,10 @@ def _add(address, kind, size, start, lo, hi, member, tag, unit, k0, k1, scale):
 
 
 @_kernel
-def _combine(address, kind, size, start, lo, hi, member, tag, unit, k0, k1, weights, n, sums):
+def _combine(address, kind, start, lo, hi, member, tag, unit, k0, k1, weights, n, sums):
     """out[lo:hi] += sum over r of weights[r] * z of member + r; `sums` is the address of room for a tile of float64."""
     w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
-    begin, end, shift = start + lo, start + hi, 7 if tag == _SIGN else 2
+    begin, end, size, shift = start + lo, start + hi, _size(kind), 7 if tag == _SIGN else 2
     kind_sums, size_sums = (_DOUBLE, 8) if kind == _DOUBLE else (_FLOAT, 4)
     weight = carray(_pointer(weights), n, np.float64)
     for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
@@ -272,65 +279,43 @@ def _combine(address, kind, size, start, lo, hi, member, tag, unit, k0, k1, weig
                 _increase(at, kind, carray(_pointer(total), 64, np.float32), first, last - first, 1.0)
 
 
+def _stream(seed: int, law: Law) -> tuple[int, float, int, int]:
+    return law.tag, law.unit, seed & 0xFFFFFFFF, seed >> 32
+
+
 def fill(out: Tensor, seed: int, law: Law, start: int, member: int) -> None:
     """As `reference.fill`."""
-    shape = out.shape
+    shape, kind, at, stream = out.shape, KINDS[out.dtype], out.data_ptr(), _stream(seed, law)
     n, length, stride = (1, shape[0], 0) if len(shape) == 1 else (*shape, out.stride(0))
-    kind, address = KINDS[out.dtype], out.data_ptr()
-    size, tag, unit, k0, k1 = _SIZES[kind], law.tag, law.unit, seed & 0xFFFFFFFF, seed >> 32
     if n * length < _SHARE:
-        _fill(address, kind, size, n, stride, start, 0, length, member, tag, unit, k0, k1)
+        _fill(at, kind, n, stride, start, 0, length, member, *stream)
     elif n < length:
-        _share(lambda a, b: _fill(address, kind, size, n, stride, start, a, b, member, tag, unit, k0, k1), length)
+        _share(lambda a, b: _fill(at, kind, n, stride, start, a, b, member, *stream), length)
     else:
-        _share(
-            lambda a, b: _fill(
-                address + size * a * stride,
-                kind,
-                size,
-                b - a,
-                stride,
-                start,
-                0,
-                length,
-                member + a,
-                tag,
-                unit,
-                k0,
-                k1,
-            ),
-            n,
-        )
+        _share(lambda a, b: _fill(out[a].data_ptr(), kind, b - a, stride, start, 0, length, member + a, *stream), n)
     increment_version(out)
 
 
 def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int) -> None:
     """As `reference.add`."""
-    length, kind, address = out.shape[0], KINDS[out.dtype], out.data_ptr()
-    size, tag, unit, k0, k1 = _SIZES[kind], law.tag, law.unit, seed & 0xFFFFFFFF, seed >> 32
+    length, kind, at, stream = out.shape[0], KINDS[out.dtype], out.data_ptr(), _stream(seed, law)
     if length < _SHARE:
-        _add(address, kind, size, start, 0, length, member, tag, unit, k0, k1, scale)
+        _add(at, kind, start, 0, length, member, *stream, scale)
     else:
-        _share(lambda a, b: _add(address, kind, size, start, a, b, member, tag, unit, k0, k1, scale), length)
+        _share(lambda a, b: _add(at, kind, start, a, b, member, *stream, scale), length)
     increment_version(out)
 
 
 def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, member: int) -> None:
     """As `reference.combine`."""
-    n, length, kind, address, coefficients = (
-        len(weights),
-        out.shape[0],
-        KINDS[out.dtype],
-        out.data_ptr(),
-        weights.data_ptr(),
-    )
-    size, tag, unit, k0, k1 = _SIZES[kind], law.tag, law.unit, seed & 0xFFFFFFFF, seed >> 32
+    length, kind, at, stream = out.shape[0], KINDS[out.dtype], out.data_ptr(), _stream(seed, law)
+    n, coefficients = len(weights), weights.data_ptr()
 
     def work(a: int, b: int) -> None:
-        sums = torch.empty(_TILE, dtype=torch.float64)
-        _combine(address, kind, size, start, a, b, member, tag, unit, k0, k1, coefficients, n, sums.data_ptr())
+        sums = torch.empty(_TILE, dtype=torch.float64, device="cpu")
+        _combine(at, kind, start, a, b, member, *stream, coefficients, n, sums.data_ptr())
 
-    if n * length < _SHARE or length < 64 * 64:
+    if n * length < _SHARE or length < _TILE:
         work(0, length)
     else:
         _share(work, length)

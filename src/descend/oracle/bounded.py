@@ -155,21 +155,24 @@ def as_bounds(bounds: Any, x: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, T
     >>> as_bounds([(0, 1), (None, 2)], torch.zeros(2), (2,))
     (tensor([0., -inf]), tensor([1., 2.]))
     """
-    low, high = _sides(bounds, x.numel())
+    low, high = _sides(bounds, x.numel(), shape)
     return (
         _inward(_side(low, "low", -np.inf, shape), x, 1),
         _inward(_side(high, "high", np.inf, shape), x, -1),
     )
 
 
-def _sides(bounds: Any, d: int) -> tuple[Any, Any]:
+def _sides(bounds: Any, d: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
     if isinstance(bounds, list):
         if len(bounds) != d or not all(isinstance(pair, Sequence | np.ndarray) and len(pair) == 2 for pair in bounds):
             raise InvalidValue(
                 f"a list of bounds holds one pair (low, high) for each of the {d} coordinates, got {_short(bounds)}; "
                 "write bounds=(low, high) for the same bounds everywhere"
             )
-        return [pair[0] for pair in bounds], [pair[1] for pair in bounds]
+        return tuple(
+            np.array([free if pair[i] is None else pair[i] for pair in bounds], dtype=object).reshape(shape)
+            for i, free in ((0, -np.inf), (1, np.inf))
+        )
     if not isinstance(bounds, tuple) or len(bounds) != 2:
         raise InvalidValue(f"bounds must be a tuple (low, high) or a list of pairs, got {_short(bounds)}")
     low, high = bounds

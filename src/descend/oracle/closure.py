@@ -19,6 +19,7 @@ from descend.key import Key
 from descend.layout import Parameters
 from descend.oracle.core import Asks, Slope
 from descend.oracle.failure import OnFailure, evaluate
+from descend.oracle.intercept import Intercept
 from descend.oracle.leaf import Leaf, Randomness, with_randomness
 from descend.oracle.ledger import Ledger
 from descend.oracle.scalar import as_float
@@ -62,6 +63,7 @@ class Closure(Leaf):
         self.parameters = parameters
         self.closure = closure
         self.silence = False
+        self.unseen = set(range(len(parameters.tensors)))
 
     def __repr__(self) -> str:
         return f"Closure({getattr(self.closure, '__name__', type(self.closure).__name__)})"
@@ -92,6 +94,12 @@ class Closure(Leaf):
             return evaluate(self.loss_here, key, self.ledger, self.on_failure)
 
     def along(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        """As `Oracle.along`; a point on the meta device, which has a size and no numbers, means the live parameters.
+
+        Then they are not written to either: the forward runs under `Intercept`.
+        """
+        if x.is_meta:
+            return self._along_here(directions, scales, key)
         if directions.count * x.numel() <= BLOCK and not isinstance(directions, Dense):
             directions = Dense(directions.dense(x))
         alone = self.parameters.alone()
@@ -110,6 +118,24 @@ class Closure(Leaf):
                     randomness.again()
                     if scale == 0.0:
                         centre = values[-1]
+                answers.append(values)
+        return torch.tensor(answers, dtype=torch.float64)
+
+    def _along_here(self, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        answers = []
+        centre: float | None = None
+        with Randomness(key) as randomness:
+            for row, line in enumerate(scales.tolist()):
+                values = []
+                for scale in line:
+                    if scale != 0.0 or centre is None:
+                        mode = Intercept(self.parameters, directions, row, scale) if scale else _NO_CONTEXT
+                        with mode:
+                            value = evaluate(self.loss_here, key, self.ledger, self.on_failure)
+                        randomness.again()
+                        centre = value if scale == 0.0 else centre
+                        self.unseen -= mode.seen if isinstance(mode, Intercept) else set()
+                    values.append(centre if scale == 0.0 else value)
                 answers.append(values)
         return torch.tensor(answers, dtype=torch.float64)
 

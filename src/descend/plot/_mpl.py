@@ -1,4 +1,4 @@
-"""The one door to matplotlib: every name of it that the pictures use, or a sentence saying how to install it.
+"""The one door to matplotlib and to Pillow, which it brings: every name used, or how to install it.
 
 `pyplot` is not among them: it keeps every figure that it makes in a list of its own.
 """
@@ -6,28 +6,30 @@
 from descend.errors import MissingExtra
 
 try:
-    from matplotlib.animation import PillowWriter
+    from matplotlib import rc_context
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
-    from matplotlib.contour import QuadContourSet
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.patheffects import Normal, Stroke
-    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+    from PIL import Image
 except ImportError as missing:
     raise MissingExtra("matplotlib", "plot") from missing
 
 __all__ = [
     "Artist",
     "Axes",
-    "Colormap",
+    "Axis",
     "FancyArrowPatch",
     "Figure",
     "FigureCanvasAgg",
+    "Image",
     "Line2D",
     "LinearSegmentedColormap",
     "LogFormatterSciNotation",
@@ -37,9 +39,7 @@ __all__ = [
     "Normal",
     "Normalize",
     "NullFormatter",
-    "NullLocator",
-    "PillowWriter",
-    "QuadContourSet",
     "ScalarMappable",
     "Stroke",
+    "rc_context",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.errors import InvalidValue
-from descend.plot._mpl import Artist, Axes, LogFormatterSciNotation, LogLocator, NullFormatter
+from descend.plot._mpl import Artist, Axes, Axis, LogFormatterSciNotation, LogLocator, NullFormatter
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
 DASHES = ("-", "--", "-.", ":")
@@ -39,25 +39,27 @@ def add_legend(ax: Axes, artists: Sequence[Artist], *, above: bool, title: str =
     Above the axes it hides nothing, whatever is drawn; in axes of the caller, whose title may stand there, it goes
     where there is most room inside.
     """
-    named = {str(artist.get_label()): artist for artist in artists if str(artist.get_label())}
+    named = {str(artist.get_label()): artist for artist in artists}
+    named = {
+        label: artist for label, artist in named.items() if label and not label.startswith("_")
+    }  # as in matplotlib
     if not named:
         if title and above:
             ax.set_title(title, loc="left", fontsize=11, color=INK)
         return
-    letters = ax.figure.figure.get_size_inches()[0] * 12  # of this size beside each other
-    columns = max(1, min(len(named), int(letters // (max(map(len, named)) + 6)))) if above else 1
     ax.legend(
         list(named.values()),
         list(named),
         loc="lower left" if above else "best",
         bbox_to_anchor=(0.0, 1.0) if above else None,
-        ncols=columns,
+        ncols=_columns(list(named), ax.figure.figure.get_size_inches()[0]) if above else 1,
         title=title if above else None,
         title_fontsize=11,
         alignment="left",
         fontsize=9,
         labelcolor=INK,
         handlelength=2.2,
+        markerscale=0.7,
         columnspacing=1.5,
         borderaxespad=0.3,
         frameon=not above,
@@ -78,22 +80,39 @@ def set_loss_scale(ax: Axes, losses: Sequence[NDArray[np.float64]], log: bool | 
     shown = np.concatenate([*losses, [] if target is None else [target]])
     shown = shown[np.isfinite(shown)]
     if log and not (shown > 0).any():
-        raise InvalidValue("log=True, but no loss is positive and finite; write log=False, or subtract the minimum first")
+        raise InvalidValue(
+            "log=True, but no loss is positive and finite; write log=False, or subtract the minimum first"
+        )
     if log and target is not None and target <= 0:
         raise InvalidValue(f"log=True, but target={target} is not positive; write log=False, or leave the target out")
     if log is None:
         log = bool(len(shown)) and shown.min() > 0 and math.log10(shown.max() / shown.min()) > DECADES
     if log:
+        shown = shown[shown > 0]
         ax.set_yscale("log")
-        label_decades(ax)
+        label_powers(ax.yaxis, shown.min(), shown.max())
     return bool(log)
 
 
-def label_decades(ax: Axes) -> None:
-    """Letters at powers of ten only; matplotlib would write between them where there is no room."""
-    ax.yaxis.set_major_locator(LogLocator(numticks=8))
-    ax.yaxis.set_major_formatter(LogFormatterSciNotation())
-    ax.yaxis.set_minor_formatter(NullFormatter())
+def label_powers(axis: Axis, low: float, high: float) -> None:
+    """Labels at powers of ten, or at 1, 2 and 5 times them where there would be hardly any.
+
+    matplotlib would label every tick of a short axis, where there is no room.
+    """
+    short = math.log10(high / low) < 2
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,), numticks=9))
+    plain = short and low >= 1e-3 and high < 1e5
+    axis.set_major_formatter("{x:g}" if plain else LogFormatterSciNotation(labelOnlyBase=False))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """The most columns in which a legend of these labels fits into a figure so many inches wide."""
+    room = 15.5 * (width - 0.8)  # letters of 9 points beside each other, right of the ticks
+    for columns in range(len(labels), 1, -1):
+        if sum(7 + max(map(len, column)) for column in np.array_split(labels, columns)) <= room:
+            return columns
+    return 1
 
 
 def positive(numbers: NDArray[np.float64], log: bool) -> NDArray[np.float64]:

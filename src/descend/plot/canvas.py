@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 from descend.errors import InvalidValue
-from descend.plot._mpl import Axes, Figure, FigureCanvasAgg
+from descend.plot._mpl import Axes, Figure, FigureCanvasAgg, rc_context
 from descend.plot._style import DASHES, PALETTE, dress
 
 __all__ = ["Picture", "axes_for", "colors", "line_styles", "panels", "save"]
@@ -55,10 +55,10 @@ def panels(columns: int = 1, rows: int = 1, *, size: tuple[float, float] | None 
     return figure, axes
 
 
-def axes_for(ax: Axes | None) -> tuple[Figure, Axes]:
-    """The axes to draw on, the caller's or those of a new figure, and the figure that holds them."""
+def axes_for(ax: Axes | None, size: tuple[float, float] | None = None) -> tuple[Figure, Axes]:
+    """The axes to draw on, the caller's or those of a new figure of this size, and the figure that holds them."""
     if ax is None:
-        figure, (own,) = panels()
+        figure, (own,) = panels(size=size)
         return figure, own
     dress(ax)
     return ax.figure.figure, ax  # the root, where the axes stand in a subfigure
@@ -95,9 +95,12 @@ def save(figure: Figure, file: str | PathLike[str], *, dpi: int = 200) -> Path:
     kind = path.suffix.removeprefix(".").lower()
     known = figure.canvas.get_supported_filetypes()
     if kind not in known:
-        raise InvalidValue(f"a figure cannot be written as {path.name!r}; end the name with one of .{', .'.join(known)}")
+        raise InvalidValue(
+            f"a figure cannot be written as {path.name!r}; end the name with one of .{', .'.join(known)}"
+        )
     if not dpi > 0:
         raise InvalidValue(f"dpi={dpi} makes no dots; write dpi=200")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    figure.savefig(path, dpi=dpi, metadata=undated.get(kind))
+    with rc_context({"svg.hashsalt": "descend"}):  # names inside an SVG are drawn at random otherwise
+        figure.savefig(path, dpi=dpi, metadata=undated.get(kind))
     return path

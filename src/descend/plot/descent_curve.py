@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from descend.plot._mpl import Axes, FancyArrowPatch, Figure
 from descend.plot._style import INK, PALETTE
 from descend.plot.canvas import axes_for
-from descend.plot.landscape import Objective, bounds, values_at
+from descend.plot.landscape import Box, Objective, bounds, inside, values_at
 from descend.plot.paths import as_path
 
 __all__ = ["curve"]
@@ -80,12 +81,11 @@ def _descend(ax: Axes, points: Array, color: str) -> None:
         linewidths=[1.6] + [0.7] * (len(points) - 1),
         zorder=4,
     )
-    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    side = np.array([right - left, top - bottom])
-    inside = (points >= (left, bottom)).all(1) & (points <= (right, top)).all(1)
-    for start, end, seen in list(zip(points[:-1], points[1:], inside[:-1], strict=True))[:ARROWS]:
-        reach = np.abs((end - start) / side).max()  # in widths of the picture
-        if seen and reach > SHORTEST:
+    box = Box(*np.array([ax.get_xlim(), ax.get_ylim()]).T)
+    side = box.high - box.low
+    for start, end in list(pairwise(points))[:ARROWS]:
+        reach = float(np.abs((end - start) / side).max())  # in widths of the picture
+        if len(inside(start[None], box)) and reach > SHORTEST:
             ax.add_patch(_arrow(start, start + (end - start) * min(1.0, LONGEST / reach), color))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from descend.errors import InvalidValue, ShapeMismatch
+from descend.plot.paths import as_array
 
 __all__ = ["History", "Recorded", "Trace", "Track", "XAxis", "YAxis", "read_traces"]
 
@@ -132,9 +133,7 @@ Track = Trace | Recorded
 """A run as the pictures take it."""
 
 
-def read_traces(
-    histories: Track | Iterable[Track] | Mapping[str, Track], labels: Sequence[str] | None
-) -> list[Trace]:
+def read_traces(histories: Track | Iterable[Track] | Mapping[str, Track], labels: Sequence[str] | None) -> list[Trace]:
     """The traces of one run, several runs, or a mapping from labels to runs, each with its label.
 
     Labels that are neither given nor known are left empty for one run and are "run 1", "run 2", ... for several.
@@ -143,7 +142,8 @@ def read_traces(
         ShapeMismatch: no runs, or another number of labels than of runs.
     """
     if isinstance(histories, Mapping):
-        runs, labels = list(histories.values()), list(histories) if labels is None else labels
+        runs = list(histories.values())
+        labels = [str(label) for label in histories] if labels is None else labels
     else:
         runs = list(histories) if isinstance(histories, Iterable) else [histories]
     if not runs:
@@ -151,7 +151,10 @@ def read_traces(
     if labels is not None and len(labels) != len(runs):
         raise ShapeMismatch(f"there are {len(runs)} runs but {len(labels)} labels; write one label for each run")
     names = [None] * len(runs) if labels is None else labels
-    return [_named(run, name, f"run {i + 1}" if len(runs) > 1 else "") for i, (run, name) in enumerate(zip(runs, names, strict=True))]
+    return [
+        _named(run, name, f"run {i + 1}" if len(runs) > 1 else "")
+        for i, (run, name) in enumerate(zip(runs, names, strict=True))
+    ]
 
 
 def _named(run: Track, label: str | None, otherwise: str) -> Trace:
@@ -162,9 +165,9 @@ def _named(run: Track, label: str | None, otherwise: str) -> Trace:
 
 def _row(label: str, name: str, numbers: ArrayLike) -> Array:
     try:
-        row = np.array(numbers, dtype=np.float64)
-    except (TypeError, ValueError) as wrong:
-        raise InvalidValue(f"the {name} of the trace {label!r} are not numbers: {wrong}") from None
+        row = as_array(numbers).copy()
+    except ShapeMismatch:
+        raise InvalidValue(f"the {name} of the trace {label!r} are not one number for each recorded step") from None
     if row.ndim != 1:
         raise ShapeMismatch(
             f"the {name} of the trace {label!r} have the shape {row.shape}; write one number for each recorded step"

@@ -20,7 +20,18 @@ from descend.oracle import Function, Oracle
 from descend.plot.paths import as_array
 from descend.problems import Problem, Scalable
 
-__all__ = ["Box", "Landscape", "Objective", "bounds", "find_box", "level_values", "planar", "survey", "values_at"]
+__all__ = [
+    "Box",
+    "Landscape",
+    "Objective",
+    "bounds",
+    "find_box",
+    "inside",
+    "level_values",
+    "planar",
+    "survey",
+    "values_at",
+]
 
 Array = NDArray[np.float64]
 Objective = Problem | Scalable | Oracle | Callable[..., Any]
@@ -40,8 +51,9 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """An objective on a grid: x (m,), y (m,), its values (m, m), row by row in y, and the minimum that levels count from."""
+    """An objective on a grid in a box: x (m,), y (m,), its values (m, m), row by row in y, and its minimum."""
 
+    box: Box
     x: Array
     y: Array
     values: Array
@@ -83,8 +95,8 @@ def values_at(objective: Objective, points: Array) -> Array:
     values = np.where(np.isfinite(values), values, np.nan)
     if np.isnan(values).all():
         raise InvalidValue(
-            f"the function is finite nowhere in the picture ({oracle.ledger.last_failure}); it is given float64 tensors "
-            f"({points.shape[1]},), and one that takes arrays is written Function(f, takes='numpy')"
+            f"the function is finite nowhere in the picture ({oracle.ledger.last_failure}); it is given float64 "
+            f"tensors ({points.shape[1]},), and one that takes arrays is written Function(f, takes='numpy')"
         )
     return values
 
@@ -99,10 +111,13 @@ def bounds(low: float | ArrayLike, high: float | ArrayLike, dimension: int) -> B
         ends.append(np.broadcast_to(given, (dimension,)))
     box = Box(*ends)
     if not (np.isfinite(ends).all() and (box.low < box.high).all()):
-        raise InvalidValue(
-            f"low={low!r} and high={high!r} make no box; write finite numbers, the smaller ones in low"
-        )
+        raise InvalidValue(f"low={low!r} and high={high!r} make no box; write finite numbers, the smaller ones in low")
     return box
+
+
+def inside(points: Array, box: Box) -> Array:
+    """The points (k, 2) that lie in the box; their marks may then reach over its edge."""
+    return points[((points >= box.low) & (points <= box.high)).all(1)]
 
 
 def find_box(
@@ -134,7 +149,7 @@ def survey(objective: Objective, problem: Problem | None, box: Box) -> Landscape
     x, y = (np.linspace(low, high, RESOLUTION) for low, high in zip(box.low, box.high, strict=True))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     values = values_at(objective, grid.reshape(-1, 2)).reshape(len(y), len(x))
-    return Landscape(x, y, values, float(np.nanmin(values)) if problem is None else problem.minimum)
+    return Landscape(box, x, y, values, float(np.nanmin(values)) if problem is None else problem.minimum)
 
 
 def level_values(heights: Array, count: int, log: bool) -> Array:
@@ -147,7 +162,7 @@ def level_values(heights: Array, count: int, log: bool) -> Array:
         InvalidValue: fewer than two levels.
 
     >>> level_values(np.array([0.0, 1.0, 10.0, 100.0]), 3, log=True).round(2).tolist()
-    [1.03, 10.14, 100.0]
+    [1.04, 10.18, 100.0]
     """
     if count < 2:
         raise InvalidValue(f"levels={count!r} makes no contours; write at least 2")

@@ -85,7 +85,7 @@ def compare(
     last record a run keeps what it reached. A NaN or infinity counts as worse than every number.
 
     Args:
-        runs: from the name of a method to its runs, each what `minimize` returns or a `Trace`. The legend says how many.
+        runs: from the name of a method to its runs, each what `minimize` returns or a `Trace`; the legend counts them.
         x, y, log, target, colors, ax: as for `trace`.
 
     Returns:
@@ -96,7 +96,7 @@ def compare(
         InvalidValue: as for `trace`.
 
     >>> seeds = [Trace("", [9.0, loss], evaluations=[1, 2]) for loss in (1.0, 2.0, 4.0)]
-    >>> compare({"search": seeds}).axes[0].lines[0].get_ydata()[-1]
+    >>> float(compare({"search": seeds}).axes[0].lines[0].get_ydata()[-1])
     2.0
     """
     if not isinstance(runs, Mapping) or not runs:
@@ -172,14 +172,14 @@ def _line(ax: Axes, x: Array, y: Array, color: str, dashes: str, label: str, kin
     return line
 
 
-def _finish(
-    ax: Axes, handles: list[Artist], x: XAxis, y: YAxis, target: float | None, *, above: bool
-) -> None:
+def _finish(ax: Axes, handles: list[Artist], x: XAxis, y: YAxis, target: float | None, *, above: bool) -> None:
     """Names of the axes, the target, and the legend."""
     if target is not None:
         if not np.isfinite(target):
             raise InvalidValue(f"target={target!r} is no height; write a finite number")
-        handles.append(ax.axhline(target, color=INK, linestyle=(0, (4, 3)), linewidth=1, label=f"target {target:g}", zorder=1))
+        handles.append(
+            ax.axhline(target, color=INK, linestyle=(0, (4, 3)), linewidth=1, label=f"target {target:g}", zorder=1)
+        )
     ax.xaxis.set_major_locator(MaxNLocator(7, integer=x != "seconds"))
     ax.set_xlabel(x)
     ax.set_ylabel("best loss so far" if y == "best" else "loss")

@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from descend.problems import (
-    planar_bowls,
-    planar_kinks,
-    planar_valleys,
-    planar_waves,
-    scalable_bowls,
-    scalable_kinks,
-    scalable_valleys,
-    scalable_waves,
+    _planar_bowls,
+    _planar_kinks,
+    _planar_valleys,
+    _planar_waves,
+    _scalable_bowls,
+    _scalable_kinks,
+    _scalable_valleys,
+    _scalable_waves,
 )
 from descend.problems.core import Problem, Scalable
 
-PLANAR = (*planar_bowls.BOWLS, *planar_valleys.VALLEYS, *planar_waves.WAVES, *planar_kinks.KINKS)
-SCALABLE = (*scalable_bowls.BOWLS, *scalable_valleys.VALLEYS, *scalable_waves.WAVES, *scalable_kinks.KINKS)
+__all__ = ["PLANAR", "SCALABLE", "get", "scalable", "table", "two_dimensional"]
+
+PLANAR = (*_planar_bowls.BOWLS, *_planar_valleys.VALLEYS, *_planar_waves.WAVES, *_planar_kinks.KINKS)
+SCALABLE = (*_scalable_bowls.BOWLS, *_scalable_valleys.VALLEYS, *_scalable_waves.WAVES, *_scalable_kinks.KINKS)
 
 scalable: Mapping[str, Scalable] = MappingProxyType({problem.name: problem for problem in SCALABLE})
 two_dimensional: Mapping[str, Problem] = MappingProxyType(

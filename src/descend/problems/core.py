@@ -16,6 +16,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+__all__ = ["TAGS", "Function", "Planar", "Point", "Problem", "Scalable", "Shifted"]
+
 Function = Callable[[Tensor], Tensor]
 Point = tuple[float, ...]
 
@@ -26,7 +28,7 @@ TAGS = frozenset(
         "convex",  # in the whole box
         "discontinuous",
         "ill-conditioned",  # the curvatures at a minimizer differ by 10^3 or more, or one is zero (from d = 5 on)
-        "least-squares",  # a sum of squared residuals
+        "least-squares",  # written as a sum of squared residuals
         "multimodal",  # several local minima inside the box
         "non-smooth",  # kinks, jumps or infinite slopes in the box
         "plateau",  # large regions where the slope tells nothing
@@ -96,7 +98,7 @@ class Problem:
                 )
         if not self.solutions:
             raise ValueError(f"The problem {self.name!r} has no solutions; write at least one minimizer.")
-        check_tags(self.name, self.tags)
+        _check_tags(self.name, self.tags)
 
     @property
     def start(self) -> Tensor:
@@ -115,7 +117,7 @@ class Problem:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The values at `x: (..., d)`, shape `(...)`. Raises `ValueError` for another last dimension or integers."""
-        check_point(self.name, x)
+        _check_point(self.name, x)
         if x.shape[-1] != self.dimension:
             raise ValueError(
                 f"The problem {self.name!r} takes points of {self.dimension} coordinates in the last dimension, "
@@ -190,7 +192,7 @@ class Scalable:
     dimension: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        check_tags(self.name, self.tags)
+        _check_tags(self.name, self.tags)
 
     @property
     def smooth(self) -> bool:
@@ -199,13 +201,13 @@ class Scalable:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The values at `x: (..., d)`, shape `(...)`, for any d >= 2."""
-        check_point(self.name, x)
-        check_scale(self.name, x.shape[-1])
+        _check_point(self.name, x)
+        _check_scale(self.name, x.shape[-1])
         return self.function(x)
 
     def at(self, dimension: int) -> Problem:
         """The problem in `dimension` >= 2 coordinates. Raises `ValueError` for fewer."""
-        check_scale(self.name, dimension)
+        _check_scale(self.name, dimension)
         return Problem(
             name=self.name,
             function=self.function,
@@ -242,13 +244,13 @@ class Shifted:
         return self.function(x - x.new_tensor(self.offset))
 
 
-def check_tags(name: str, tags: frozenset[str]) -> None:
+def _check_tags(name: str, tags: frozenset[str]) -> None:
     """Raises `ValueError` for a word outside `TAGS`."""
     if unknown := sorted(tags - TAGS):
         raise ValueError(f"The problem {name!r} has the unknown tags {unknown}; choose from {sorted(TAGS)}.")
 
 
-def check_point(name: str, x: Tensor) -> None:
+def _check_point(name: str, x: Tensor) -> None:
     """Raises `ValueError` unless x has at least one dimension and a floating dtype."""
     if x.ndim == 0 or not x.is_floating_point():
         raise ValueError(
@@ -257,7 +259,7 @@ def check_point(name: str, x: Tensor) -> None:
         )
 
 
-def check_scale(name: str, dimension: int) -> None:
+def _check_scale(name: str, dimension: int) -> None:
     """Raises `ValueError` unless dimension >= 2."""
     if dimension < 2:
         raise ValueError(f"The problem {name!r} needs at least 2 dimensions, not {dimension}; write 2 or more.")

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType, TracebackType
@@ -83,6 +84,14 @@ class Batched:
         """There is nothing to let go of."""
 
 
+@dataclass(slots=True)
+class _Worker:
+    """A process, and the objective that it was sent last."""
+
+    process: BaseProcess
+    objective: Objective | None = None
+
+
 class Processes:
     """Points are shared out among worker processes, which are started once and live until the run ends.
 
@@ -105,7 +114,7 @@ class Processes:
         self._pickle = _cloudpickle()
         self._objective: Objective | None = None
         self._payload = b""
-        self._running: dict[Connection, BaseProcess] = {}
+        self._running: dict[Connection, _Worker] = {}
 
     def __repr__(self) -> str:
         return f"Processes({self.workers})"
@@ -121,7 +130,6 @@ class Processes:
     def values(self, f: Objective, xs: Tensor, key: Key) -> list[Outcome]:
         """As `Executor.values`."""
         if f is not self._objective:
-            self.close()
             self._objective, self._payload = f, self._shipped(f)
         answers: list[Outcome] = [0.0] * len(xs)
         todo, busy = deque(range(len(xs))), dict[Connection, int]()
@@ -142,21 +150,21 @@ class Processes:
 
     def close(self) -> None:
         """End the workers, whatever they are doing; new ones start when values are asked again."""
-        for pipe, process in self._running.items():
-            process.terminate()
+        for pipe, worker in self._running.items():
+            worker.process.terminate()
             pipe.close()
-        for process in self._running.values():
-            process.join()
+        for worker in self._running.values():
+            worker.process.join()
         self._running = {}
 
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, self._payload), daemon=True)
+        process = context.Process(target=_serve, args=(there,), daemon=True)
         with _without_main():
             process.start()
         there.close()  # so that this side sees the end of the pipe when the worker dies
-        self._running[here] = process
+        self._running[here] = _Worker(process)
         return here
 
     def _shipped(self, f: Objective) -> bytes:
@@ -169,37 +177,35 @@ class Processes:
             ) from error
 
     def _send(self, pipe: Connection, x: Tensor, key: Key) -> None:
+        worker = self._running[pipe]
+        payload = None if worker.objective is self._objective else self._payload
+        worker.objective = self._objective
         with suppress(OSError):  # the worker is dead, as `_receive` will find out
-            pipe.send_bytes(pickle.dumps((x.clone(), key)))  # a clone: a row would bring the whole batch along
+            # a clone, because a row of a batch would bring the whole batch along
+            pipe.send_bytes(pickle.dumps((payload, x.clone(), key)))
 
     def _receive(self, pipe: Connection) -> Outcome:
         try:
             return pickle.loads(pipe.recv_bytes())
         except (EOFError, OSError):
-            process = self._running.pop(pipe)
+            process = self._running.pop(pipe).process
             process.join()
             pipe.close()
             return EvaluationFailed(f"a worker process died during the evaluation (exit code {process.exitcode})")
 
 
-def _serve(pipe: Connection, payload: bytes) -> None:
+def _serve(pipe: Connection) -> None:
     """The life of a worker: points in, outcomes out, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process of a terminal; the parent decides
     torch.set_num_threads(1)
     dumps = _cloudpickle().dumps
-    try:
-        f = pickle.loads(payload)
-    except Exception as error:
-        why = error
-
-        def f(x: Tensor, key: Key) -> Any:
-            raise CompositionError(f"the objective cannot be loaded in a worker process: {why!r}")
-
+    f: Objective = _nothing
     while True:
         try:
-            x, key = pickle.loads(pipe.recv_bytes())
+            payload, x, key = pickle.loads(pipe.recv_bytes())
         except (EOFError, OSError):
             return
+        f = f if payload is None else _loaded(payload)
         outcome = _attempt(f, x, key)
         try:
             sent = dumps(outcome)
@@ -207,6 +213,23 @@ def _serve(pipe: Connection, payload: bytes) -> None:
         except Exception:  # an exception that does not survive the journey
             sent = dumps(EvaluationFailed(f"{type(outcome).__name__}: {outcome}"))
         pipe.send_bytes(sent)
+
+
+def _nothing(x: Tensor, key: Key) -> Any:
+    raise CompositionError("a worker process was asked before it was given an objective")
+
+
+def _loaded(payload: bytes) -> Objective:
+    """The objective; if it cannot be loaded here, one that says so for every point."""
+    try:
+        return pickle.loads(payload)
+    except Exception as error:
+        why = f"the objective cannot be loaded in another process: {type(error).__name__}: {error}"
+
+    def refuse(x: Tensor, key: Key) -> Any:
+        raise CompositionError(why)
+
+    return refuse
 
 
 def _attempt(f: Objective, x: Tensor, key: Key) -> Outcome:

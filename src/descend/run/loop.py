@@ -85,13 +85,21 @@ def minimize(
     ledger, outer = oracle.ledger, oracle.ledger.limit
     limits = [n for n in (outer, None if rule.limit is None else ledger.total + rule.limit) if n is not None]
     limit = min(limits, default=None)
+    budget = None if limit is None else max(0, limit - ledger.total)
     record = Record(start, oracle.project(start.x), ledger, as_key(key))
+    interrupted = False
     try:
-        with Report(progress, None if limit is None else limit - ledger.total) as report:
+        with Report(progress, budget) as report:
             ledger.limit = None if limit is None else max(ledger.total, limit - FINAL_VALUES * oracle.cost)
-            reason = _drive(record, parts, rule, callback, report)
+            try:
+                reason = _drive(record, parts, rule, callback, report)
+            except BudgetExhausted:
+                reason = f"the budget of {budget} evaluations is spent"
+            except KeyboardInterrupt:
+                report.say("interrupted; evaluating the best iterate (Ctrl-C again to do without)")
+                reason, interrupted = "interrupted by the user", True
             ledger.limit = limit
-            return record.result(oracle, reason)
+            return record.result(oracle, reason, interrupted)
     finally:
         ledger.limit = outer
         if executor is not None:
@@ -103,29 +111,22 @@ def _drive(
 ) -> str:
     """Step until something says why to stop; the reason."""
     memory, idle, made = rule.init(), 0, -1
-    try:
-        lifted, method = parts.begin(record.last.x, record.key)
-        oracle = Watched(lifted)
-        state = method.init(record.last.x, record.key)
-        while True:
-            before, state = state, method.advance(oracle, state)
-            progress = record.step(before, state, oracle)
-            report.show(progress)
-            reason, memory = rule(progress, memory)
-            if reason:
-                return reason
-            if callback is not None and _is_true(callback(progress)):
-                return "the callback returned True"
-            idle = idle + 1 if progress.evaluations == made else 0
-            made = progress.evaluations
-            if idle == _IDLE:
-                return f"{_IDLE} steps in a row evaluated nothing"
-    except BudgetExhausted:
-        limit = rule.limit
-        return "the budget of the oracle's ledger is spent" if limit is None else f"the budget of {limit} evaluations is spent"
-    except KeyboardInterrupt:
-        report.say("interrupted; evaluating the best iterate (Ctrl-C again to do without)")
-        return "interrupted by the user"
+    lifted, method = parts.begin(record.last.x, record.key)
+    oracle = Watched(lifted)
+    state = method.init(record.last.x, record.key)
+    while True:
+        before, state = state, method.advance(oracle, state)
+        progress = record.step(before, state, oracle)
+        report.show(progress)
+        reason, memory = rule(progress, memory)
+        if reason:
+            return reason
+        if callback is not None and _is_true(callback(progress)):
+            return "the callback returned True"
+        idle = idle + 1 if progress.evaluations == made else 0
+        made = progress.evaluations
+        if idle == _IDLE:
+            return f"{_IDLE} steps in a row evaluated nothing"
 
 
 def _is_true(answer: Any) -> bool:

@@ -99,12 +99,18 @@ class Record:
         if known.loss < self.best.loss or (math.isnan(self.best.loss) and not math.isnan(known.loss)):
             self.best = known
 
-    def result(self, oracle: Oracle, reason: str) -> Result:
-        """Evaluate what is not known exactly, as far as the budget goes and nobody interrupts, and conclude."""
+    def result(self, oracle: Oracle, reason: str, interrupted: bool) -> Result:
+        """Evaluate what is not known exactly, as far as the budget goes, and conclude.
+
+        After an interrupt somebody is waiting: no more than the best iterate is evaluated.
+        """
         best = self._evaluated(oracle, self.best)
-        same = torch.equal(self.last.x, self.best.x)
-        last = best if same else self._evaluated(oracle, self.last)
-        if not best.loss <= last.loss and not math.isnan(last.loss):
+        last = self.last
+        if torch.equal(last.x, best.x):
+            last = best
+        elif not interrupted:
+            last = self._evaluated(oracle, last)
+        if (last.exact and last.loss < best.loss) or math.isnan(best.loss):
             best = last
         counts = {kind: n - self.counts.get(kind, 0) for kind, n in self.ledger.counts.items()}
         return Result(

@@ -79,7 +79,8 @@ class Result:
         x: the best iterate, in the type, dtype and shape of x0 (a list or number gives a NumPy array). Never a probe.
         fun: f(x), from an evaluation of x alone, so calling f again gives the same bits; NaN if x could not be
             evaluated.
-        last_x, last_fun: the last iterate and f there, evaluated in the same way.
+        last_x, last_fun: the last iterate and f there, evaluated in the same way; after an interrupt NaN if the method
+            had not asked for it.
         evaluations: how many, by kind ("value", "gradient", "hvp", ...).
         reason: why the run stopped, a sentence.
         steps, rejected: steps taken, and how many of them came to nothing because evaluations failed.

@@ -1,8 +1,9 @@
 """Newton directions: solve the quadratic model, exactly, by truncated conjugate gradients, or by least squares.
 
 Newton with modified eigenvalues: section 3.4 of Nocedal and Wright (2006), "Numerical Optimization", and Dauphin et
-al. (2014), "Identifying and attacking the saddle point problem". Newton-CG: Dembo and Steihaug (1983), "Truncated-Newton
-algorithms for large-scale unconstrained optimization". Gauss-Newton: section 10.3 of Nocedal and Wright.
+al. (2014), "Identifying and attacking the saddle point problem in high-dimensional non-convex optimization".
+Newton-CG: Dembo and Steihaug (1983), "Truncated-Newton algorithms for large-scale unconstrained optimization".
+Gauss-Newton: section 10.3 of Nocedal and Wright.
 
 Symbols: g the gradient, H the Hessian, r the residuals, J their Jacobian.
 """
@@ -45,11 +46,14 @@ def hessian(oracle: Oracle, x: Tensor, key: Key) -> Tensor:
 def saddle_free(matrix: Tensor, gradient: Tensor, floor: float) -> Tensor:
     """The solution p of |matrix| p = gradient, with eigenvalues replaced by their size, at least floor * the largest.
 
+    The floor is never below the rounding of the eigenvalues, d times that of the dtype.
+
     >>> saddle_free(torch.diag(torch.tensor([2.0, -4.0])), torch.tensor([2.0, 4.0]), 1e-6)
     tensor([1., 1.])
     """
     values, vectors = torch.linalg.eigh(matrix)
     size = values.abs()
+    floor = max(floor, size.numel() * torch.finfo(size.dtype).eps)
     return vectors @ ((vectors.T @ gradient) / size.clamp(min=floor * float(size.max())))
 
 
@@ -62,8 +66,8 @@ class Newton(Transform[NewtonState]):
     direction is the gradient.
 
     Args:
-        floor: the least size of an eigenvalue, as a fraction of the largest, in (0, 1); default 1e-8. It bounds how far a
-            step goes along directions that are nearly flat.
+        floor: the least size of an eigenvalue, as a fraction of the largest, in (0, 1); default 1e-12. It bounds how
+            far a step goes along directions that are nearly flat.
 
     Raises:
         InvalidValue: a floor outside (0, 1).
@@ -76,7 +80,7 @@ class Newton(Transform[NewtonState]):
     tensor([ 1., -2.])
     """
 
-    floor: float = 1e-8
+    floor: float = 1e-12
 
     needs: ClassVar[Asks] = Asks.HVP
     separable: ClassVar[bool] = False
@@ -84,7 +88,7 @@ class Newton(Transform[NewtonState]):
 
     def __post_init__(self) -> None:
         if not 0 < self.floor < 1:
-            raise InvalidValue(f"Newton needs 0 < floor < 1, a fraction, got floor={self.floor!r}; write floor=1e-8")
+            raise InvalidValue(f"Newton needs 0 < floor < 1, a fraction, got floor={self.floor!r}; write floor=1e-12")
 
     def init(self, x: Tensor) -> NewtonState:
         return NewtonState()
@@ -104,7 +108,7 @@ class NewtonCG(Transform[NewtonState]):
     """The Newton direction by conjugate gradients, stopped once the model is solved as well as it deserves.
 
     Asks for Hessian-vector products only and keeps a handful of vectors. The residual must fall to
-    min(1/2, sqrt|g|) |g|, which makes the convergence of Newton's method superlinear. A direction of negative
+    min(0.1, sqrt|g|) |g|, which makes the convergence of Newton's method superlinear. A direction of negative
     curvature ends it with what was found so far, the gradient if nothing was.
 
     Args:
@@ -166,7 +170,8 @@ class DampedLeastSquares:
     def __init__(self, jacobian: Tensor, residuals: Tensor, scale: Tensor | None = None) -> None:
         self.scale = scale
         # with q = D p the damping is that of the identity; singular values do not square the condition of J
-        u, self.sizes, self.right = torch.linalg.svd(jacobian if scale is None else jacobian / scale, full_matrices=False)
+        scaled = jacobian if scale is None else jacobian / scale
+        u, self.sizes, self.right = torch.linalg.svd(scaled, full_matrices=False)
         self.coefficients = u.T @ residuals
 
     def solve(self, damping: float) -> Tensor:

@@ -3,7 +3,7 @@
 BFGS: Broyden, Fletcher, Goldfarb and Shanno (1970). L-BFGS: Nocedal (1980), "Updating quasi-Newton matrices with
 limited storage". SR1: Davidon (1959). All in chapters 6 and 7 of Nocedal and Wright (2006), "Numerical Optimization".
 
-Symbols: s = x - x_before, y = gradient - gradient_before, H the inverse Hessian approximation with H y = s, rho = 1 / s.y.
+Symbols: s = x - x_before, y = gradient - gradient_before, H the inverse Hessian approximation, H y = s, rho = 1 / s.y.
 s and y are what happened, whatever the step rule did, so any step rule will do. One that stayed at x shows that the
 last direction was of no use: what was learned is then forgotten, and the next direction is the gradient.
 """
@@ -53,7 +53,7 @@ def bfgs_update(inverse: Tensor, s: Tensor, y: Tensor) -> bool:
     # (1 + rho y.Hy) rho s s' - rho (Hy s' + s Hy') = w s' + s w', exactly symmetric also after rounding
     w = (s * ((1 + dot(y, hy) / sy) / 2) - hy) / sy
     change = torch.outer(w, s)
-    inverse.add_(change).add_(change.T)
+    inverse.add_(change + change.T)
     return True
 
 

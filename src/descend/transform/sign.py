@@ -107,6 +107,7 @@ class Rprop(Transform[RpropState]):
     initial: float = 1e-2
     etas: tuple[float, float] = (0.5, 1.2)
     step_sizes: tuple[float, float] = (1e-6, 50.0)
+    natural_length = True
 
     def __post_init__(self) -> None:
         check_positive("initial", self.initial, 1e-2)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from descend.problems._rows import JAMIL, MORE, planar
 from descend.problems.core import Problem
-from descend.problems.rows import JAMIL, MORE, planar
 
 VALLEYS: list[Problem] = []
 

@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
+from descend.problems._elementary import cosine_of_root, sinc
+from descend.problems._rows import JAMIL, MISHRA, planar
 from descend.problems.core import Point, Problem
-from descend.problems.elementary import cosine_of_root, sinc
-from descend.problems.rows import JAMIL, MISHRA, planar
 
 WAVES: list[Problem] = []
 

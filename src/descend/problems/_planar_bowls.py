@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from descend.problems._rows import JAMIL, MISHRA, planar
 from descend.problems.core import Problem
-from descend.problems.rows import JAMIL, MISHRA, planar
 
 BOWLS: list[Problem] = []
 
@@ -114,7 +114,7 @@ def six_hump_camel(x: Tensor, y: Tensor) -> Tensor:
     start=(3.0, -1.0),
     minimum=math.exp(-200),
     minimizers=((-10.0, -10.0),),
-    source="Brent, Algorithms for minimization without derivatives (1973)",
+    source=JAMIL,
     tags=("convex", "asymmetric"),
 )
 def brent(x: Tensor, y: Tensor) -> Tensor:
@@ -254,7 +254,7 @@ def gramacy_lee(x: Tensor, y: Tensor) -> Tensor:
     minimum=0.0,
     minimizers=((2.0, 1.0),),
     source="Bazaraa and Shetty, Nonlinear programming: theory and algorithms (1979)",
-    tags=("convex", "ill-conditioned", "asymmetric"),
+    tags=("convex", "least-squares", "ill-conditioned", "asymmetric"),
 )
 def bazaraa_shetty(x: Tensor, y: Tensor) -> Tensor:
     return (x - 2) ** 4 + (x - 2 * y) ** 2

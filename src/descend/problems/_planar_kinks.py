@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
+from descend.problems._elementary import norm, root
+from descend.problems._rows import JAMIL, LUKSAN, MISHRA, planar
 from descend.problems.core import Point, Problem
-from descend.problems.elementary import norm, root
-from descend.problems.rows import JAMIL, LUKSAN, MISHRA, planar
 
 KINKS: list[Problem] = []
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from descend.problems._elementary import index
+from descend.problems._rows import JAMIL, alternating, everywhere, scalable
 from descend.problems.core import Scalable
-from descend.problems.elementary import index
-from descend.problems.rows import JAMIL, alternating, everywhere, scalable
 
 VALLEYS: list[Scalable] = []
 

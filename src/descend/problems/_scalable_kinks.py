@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
+from descend.problems._elementary import index
+from descend.problems._rows import HAARALA, alternating, everywhere, scalable
 from descend.problems.core import Scalable
-from descend.problems.elementary import index
-from descend.problems.rows import HAARALA, alternating, everywhere, scalable
 
 KINKS: list[Scalable] = []
 SCHWEFEL = "Schwefel, Numerical optimization of computer models (1981)"

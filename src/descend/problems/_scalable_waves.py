@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
+from descend.problems._elementary import cosine_of_root, index, root
+from descend.problems._rows import everywhere, scalable
 from descend.problems.core import Point, Scalable
-from descend.problems.elementary import cosine_of_root, index, root
-from descend.problems.rows import everywhere, scalable
 
 WAVES: list[Scalable] = []
 

@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
+from descend.problems._elementary import index
+from descend.problems._rows import HANSEN, JAMIL, MORE, everywhere, scalable
 from descend.problems.core import Scalable
-from descend.problems.elementary import index
-from descend.problems.rows import HANSEN, JAMIL, MORE, everywhere, scalable
 
 BOWLS: list[Scalable] = []
 
@@ -108,7 +108,7 @@ def schwefel_1_2(x: Tensor) -> Tensor:
     low=-5.0,
     high=10.0,
     source=JAMIL,
-    tags=("convex", "asymmetric"),
+    tags=("convex", "least-squares", "asymmetric"),
 )
 def zakharov(x: Tensor) -> Tensor:
     s = (index(x) * x).sum(-1) / 2

@@ -1,0 +1,145 @@
+"""An example of every part that descend has, so that a new part can be tried with all the others.
+
+The first word of a name is the name of the part in `descend.estimate`, `descend.transform` or `descend.step`; what
+follows it says in which way it is used.
+"""
+
+from typing import Any
+
+from descend.estimate import (
+    RDSA,
+    SPSA,
+    FiniteDifference,
+    GaussianSmoothing,
+    MeZO,
+    RandomDirections,
+    SphereSmoothing,
+)
+from descend.estimate.base import Estimator
+from descend.layout import Layout
+from descend.step import (
+    Backtracking,
+    Cosine,
+    Exponential,
+    Fixed,
+    LevenbergMarquardt,
+    PiecewiseConstant,
+    Polynomial,
+    Power,
+    Step,
+    TrustRegion,
+    WarmUp,
+    Wolfe,
+)
+from descend.transform import (
+    BFGS,
+    LBFGS,
+    SR1,
+    AdaGrad,
+    Adam,
+    AdamW,
+    Beta,
+    ClipNorm,
+    ClipValue,
+    ConjugateGradient,
+    GaussNewton,
+    HeavyBall,
+    IterateAverage,
+    LeakyAverage,
+    Lion,
+    NAdam,
+    Newton,
+    NewtonCG,
+    Orthogonalize,
+    RMSProp,
+    Rprop,
+    Sign,
+    Transform,
+    WeightDecay,
+    polar,
+)
+
+__all__ = ["estimators", "steps", "transforms"]
+
+
+def estimators(d: int) -> dict[str, Estimator]:
+    """Estimators of gradients at points of d >= 4 coordinates.
+
+    >>> estimators(4)["MeZO"].samples
+    1
+    """
+    return {
+        "FiniteDifference": FiniteDifference(),
+        "FiniteDifference forward": FiniteDifference("forward"),
+        "FiniteDifference tuned": FiniteDifference("central4", look=2),
+        "SPSA": SPSA(),
+        "SPSA one-sided": SPSA(1e-3, 3, formula="forward"),
+        "SPSA leave-one-out": SPSA(1e-3, 3, formula="forward", baseline="leave-one-out"),
+        "RDSA": RDSA(),
+        "GaussianSmoothing": GaussianSmoothing(samples=5),
+        "SphereSmoothing": SphereSmoothing(),
+        "MeZO": MeZO(),
+        "RandomDirections uniform": RandomDirections("uniform", "backward3", 2),
+        "RandomDirections antithetic": RandomDirections("normal", "central4", 2, coupling="antithetic"),
+        "RandomDirections orthogonal": RandomDirections("sign", samples=3, coupling="orthogonal"),
+        "RandomDirections quasi": RandomDirections("sphere", samples=4, coupling="quasi"),
+    }
+
+
+def transforms(d: int) -> dict[str, Transform[Any]]:
+    """Transforms of points of d >= 4 coordinates; for `Orthogonalize` the first four are a matrix.
+
+    >>> [name for name in transforms(4) if name.startswith("Adam")]
+    ['Adam', 'Adam amsgrad', 'AdamW']
+    """
+    layout = Layout(("matrix", "rest"), ((2, 2), (d - 4,)))
+    return {
+        "AdaGrad": AdaGrad(),
+        "Adam": Adam(),
+        "Adam amsgrad": Adam(amsgrad=True),
+        "AdamW": AdamW(),
+        "BFGS": BFGS(),
+        "ClipNorm": ClipNorm(1.0),
+        "ClipValue": ClipValue(1.0),
+        "ConjugateGradient": ConjugateGradient(),
+        "ConjugateGradient Dai-Yuan": ConjugateGradient(Beta.DAI_YUAN),
+        "GaussNewton": GaussNewton(),
+        "HeavyBall": HeavyBall(),
+        "HeavyBall Nesterov": HeavyBall(0.8, nesterov=True),
+        "IterateAverage": IterateAverage(),
+        "LBFGS": LBFGS(history=3),
+        "LeakyAverage": LeakyAverage(debias=True),
+        "Lion": Lion(),
+        "NAdam": NAdam(),
+        "Newton": Newton(),
+        "NewtonCG": NewtonCG(),
+        "Orthogonalize": Orthogonalize(layout),
+        "Orthogonalize exact": Orthogonalize(layout, factor=polar),
+        "RMSProp": RMSProp(),
+        "RMSProp centered": RMSProp(centered=True),
+        "Rprop": Rprop(),
+        "SR1": SR1(),
+        "Sign": Sign(),
+        "WeightDecay": WeightDecay(),
+    }
+
+
+def steps() -> dict[str, Step[Any]]:
+    """Step rules, the schedules in a fixed one.
+
+    >>> steps()["Exponential"]
+    Fixed(lr=Exponential(initial=0.01, gamma=0.9, every=1))
+    """
+    return {
+        "Backtracking": Backtracking(),
+        "Cosine": Fixed(Cosine(1e-2, steps=10)),
+        "Exponential": Fixed(Exponential(1e-2, gamma=0.9)),
+        "Fixed": Fixed(1e-2),
+        "LevenbergMarquardt": LevenbergMarquardt(),
+        "PiecewiseConstant": Fixed(PiecewiseConstant((1e-2, 1e-3), boundaries=(3,))),
+        "Polynomial": Fixed(Polynomial(1e-2, steps=10)),
+        "Power": Fixed(Power(1e-2)),
+        "TrustRegion": TrustRegion(),
+        "WarmUp": Fixed(WarmUp(Cosine(1e-2, steps=10), steps=3)),
+        "Wolfe": Wolfe(),
+    }
