@@ -72,8 +72,7 @@ def test_a_second_order_part_behind_an_estimator_is_refused_naming_both(curious)
 
 
 @pytest.mark.parametrize("curious", [dd.Newton(), dd.NewtonCG(), dd.TrustRegion()], ids=repr)
-@pytest.mark.parametrize("face", [_minimized, _stepped], ids=["minimize", "Optimizer"])
-def test_curvature_of_an_estimated_gradient_stays_with_the_estimator(curious, face) -> None:
+def test_curvature_of_an_estimated_gradient_stays_with_the_estimator(curious) -> None:
     planted = Planted(ellipsoid)
     x = torch.nn.Parameter(START.clone())
     optimizer = Optimizer([x], dd.FiniteDifference(), dd.DifferencedHvp(), curious, key=0)

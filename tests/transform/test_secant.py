@@ -44,7 +44,8 @@ PROBLEMS: dict[str, tuple[Callable[[Tensor], Tensor], Tensor]] = {
 
 
 def slope_of(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    return torch.func.grad(f)(x)
+    leaf = x.clone().requires_grad_()
+    return torch.autograd.grad(f(leaf), leaf)[0]
 
 
 def minimized(f: Callable[[Tensor], Tensor], x: Tensor, descent: Descent, gtol: float) -> tuple[Tensor, int]:

@@ -21,7 +21,7 @@ from descend.run.until import Progress, Until
 
 __all__ = ["minimize"]
 
-_IDLE = 1000
+_IDLE = 100
 """Steps without an evaluation after which a run ends: only a cache can answer so many, and it will go on to."""
 
 

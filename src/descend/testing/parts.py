@@ -71,7 +71,7 @@ def estimators(d: int) -> dict[str, Estimator]:
     return {
         "FiniteDifference": FiniteDifference(),
         "FiniteDifference forward": FiniteDifference("forward"),
-        "FiniteDifference tuned": FiniteDifference("central4", look=2),
+        "FiniteDifference tuned": FiniteDifference("forward3", look=1),
         "SPSA": SPSA(),
         "SPSA one-sided": SPSA(1e-3, 3, formula="forward"),
         "SPSA leave-one-out": SPSA(1e-3, 3, formula="forward", baseline="leave-one-out"),

@@ -1,0 +1,42 @@
+"""Every benchmark in turn; the tables go to benchmarks/RESULTS.md with the commit, the cores and the command.
+
+Run: python benchmarks/run.py [name ...]
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NAMES = ["overhead", "finite_difference", "smoothing", "memory", "noise", "rosenbrock", "kernels"]
+
+
+def heading() -> str:
+    import torch
+
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return (
+        "# Results\n\n"
+        "Ratios measured side by side in one run, medians over interleaved rounds; what they compare stands over each table.\n\n"
+        f"Commit {commit}, {os.cpu_count()} cores, one thread, {platform.machine()}, {versions}. "
+        "Command: `make bench`, or `python benchmarks/NAME.py` for one table.\n"
+    )
+
+
+def main(names: list[str]) -> None:
+    file = HERE / "RESULTS.md"
+    sections = {}
+    for name in names:
+        print(f"\n== {name}", flush=True)
+        sections[name] = import_module(name).main()
+    if names == NAMES:
+        file.write_text(heading() + "".join(f"\n## {name}\n\n{text}" for name, text in sections.items()))
+        print(f"written to {file}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or NAMES)
