@@ -4,6 +4,7 @@ Hyperparameters of separable transforms become keys of the parameter groups by t
 schedulers can change them and groups can differ in them.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -23,7 +24,7 @@ from descend.oracle import Closure, Oracle, trainable
 from descend.step.base import Step
 from descend.step.fixed import Fixed, Rate, as_rate
 from descend.transform.chain import At, Transform
-from descend.tree import map_tensors, tensors
+from descend.tree import map_tensors, same, tensors
 
 __all__ = [
     "Part",
@@ -35,6 +36,7 @@ __all__ = [
     "grown",
     "hyperparameters",
     "pack",
+    "rates",
     "split",
     "streams",
     "stretches",
@@ -42,6 +44,8 @@ __all__ = [
     "with_group",
     "with_radii",
 ]
+
+_ORIGIN = torch.zeros(1)
 
 Part = Estimator | Transform[Any] | Step[Any]
 
@@ -88,7 +92,18 @@ def first_rate(lr: Rate | None, chain: Sequence[Transform[Any]], rule: Step[Any]
         if rule is None and not calibrates and not any(transform.natural_length for transform in chain):
             raise InvalidValue("lr is missing: the parts do not decide how long a step is; write lr=1e-3, say")
         return 1.0
-    return as_rate(Fixed(lr).lr)(0)
+    rate = as_rate(Fixed(lr).lr)(0)
+    rates([{"lr": rate}])
+    return rate
+
+
+def rates(groups: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The learning rates of the groups that state one; one that means nothing raises, whoever wrote it there."""
+    found = [group["lr"] for group in groups if "lr" in group]
+    for rate in found:
+        if not 0 <= rate < math.inf:
+            raise InvalidValue(f"a learning rate must be a finite number >= 0, got lr={rate!r}; write lr=1e-2")
+    return found
 
 
 def hyperparameters(estimators: Sequence[Estimator], chain: Sequence[Transform[Any]]) -> dict[str, Any]:
@@ -128,8 +143,19 @@ def with_group(chain: Sequence[Transform[Any]], group: Mapping[str, Any]) -> tup
             and transform.separable
             and group[field.name] != getattr(transform, field.name)
         }
-        made.append(replace(transform, **changed) if changed else transform)  # type: ignore[type-var]
+        made.append(_changed(transform, changed) if changed else transform)
     return tuple(made)
+
+
+def _changed(transform: Transform[Any], changes: Mapping[str, Any]) -> Transform[Any]:
+    """The transform with other hyperparameters, which may not be those that decide on its memory: that is made once."""
+    other = replace(transform, **changes)  # type: ignore[type-var]  # parts are dataclasses
+    if not same(other.init(_ORIGIN), transform.init(_ORIGIN)):
+        raise CompositionError(
+            f"a parameter group sets {dict(changes)}, which decides on what {transform!r} remembers and cannot differ "
+            f"between groups; write it in {type(transform).__name__}(...) itself"
+        )
+    return other
 
 
 def with_radii(

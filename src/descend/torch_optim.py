@@ -33,6 +33,7 @@ from descend.groups import (
     grown,
     hyperparameters,
     pack,
+    rates,
     split,
     streams,
     stretches,
@@ -183,6 +184,7 @@ class Optimizer(torch.optim.Optimizer):
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise InvalidValue(f"unknown key {name!r} in a parameter group; {hint}Known are {sorted(known)}")
+        rates([group])
         super().add_param_group(group)
         self._own.append(own)
         if self._is_bound:
@@ -222,6 +224,7 @@ class Optimizer(torch.optim.Optimizer):
         if self._schedule is not None:
             for group in self.param_groups:
                 group["lr"] = self._schedule(self.t)
+        self._rates = rates(self.param_groups)
         self._refresh()
         if self._states is None:
             self._begin(closure)
@@ -237,7 +240,7 @@ class Optimizer(torch.optim.Optimizer):
             return self._flat_step()
         if self._lifted is self._closure:
             value = self._closure.backward_here(key)
-            return self._walk(Slope(Gradients(self.parameters), value), key)  # type: ignore[arg-type]
+            return self._walk(Slope(Gradients(self.parameters), value), key, failed=not math.isfinite(value))  # type: ignore[arg-type]
         return self._walk(self._in_place_slope(key) if self._streams else self._slope(key), key)
 
     def _slope(self, key: Key) -> Slope:
@@ -262,7 +265,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _pair_step(self, key: Key) -> float:
         """The fast version of the general step below, bit for bit."""
-        t, gains, lr = self.t, self.gains, self.param_groups[0]["lr"]
+        t, gains, lr = self.t, self.gains, self._rates[0]
         loss, taken = self._pair(key, t, (lambda _: lr) if gains is None else (lambda length: gains.rate(t, length)))  # type: ignore[misc]
         self.t += 1
         self.rejected += not taken
@@ -284,20 +287,20 @@ class Optimizer(torch.optim.Optimizer):
         self._states = init_chain(self._chain, home)
         self._rule_state = self._rule.init(home) if self._rule else None
 
-    def _walk(self, slope: Slope, key: Key) -> float:
-        """Update block by block, unless the gradient is not finite."""
+    def _walk(self, slope: Slope, key: Key, failed: bool = False) -> float:
+        """Update block by block, unless the gradient failed or is not finite."""
         self.t += 1
-        if not slope.is_finite() or (isinstance(slope.gradient, Gradients) and math.isinf(slope.value)):
+        if failed or not slope.is_finite():
             self.rejected += 1
             return slope.loss
-        rates = [group["lr"] for group in self.param_groups]
+        lengths = self._rates
         if self.gains is not None and isinstance(slope.gradient, Combination):
-            rates = [self.gains.rate(self.t - 1, slope.gradient.length()) for _ in rates]
+            lengths = [self.gains.rate(self.t - 1, slope.gradient.length()) for _ in lengths]
         self._states = update_blocks(
             self.parameters,
             self._blocks,
             self._chains,
-            rates,
+            lengths,
             slope.gradient,
             self._states or (),
             self._lifted,
@@ -309,8 +312,7 @@ class Optimizer(torch.optim.Optimizer):
     def _flat_step(self) -> float:
         """One step of `Descent` on the gathered point."""
         home = self.parameters.gather()
-        rates = [group["lr"] for group in self.param_groups]
-        scale = Rates(tuple((a, b, r) for (a, b), r in zip(self._stretches, rates, strict=True)))
+        scale = Rates(tuple((a, b, r) for (a, b), r in zip(self._stretches, self._rates, strict=True)))
         method = Descent(*self._chains[0], scale, self._rule or Fixed(1.0))
         before = DescentState(
             home,

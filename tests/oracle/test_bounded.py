@@ -165,9 +165,8 @@ BOXES = [
 @pytest.mark.parametrize("exact", [False, True], ids=["differences", "autograd"])
 def test_a_bounded_problem_is_solved_as_well_as_by_scipy(low: Any, high: Any, exact: bool) -> None:
     x0 = np.clip(np.full(4, -1.2), low, high)
-    theirs = scipy.optimize.minimize(
-        rosenbrock, x0, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)), options={"ftol": 1e-15, "gtol": 1e-10}
-    )
+    pairs, options = list(zip(low, high, strict=True)), {"ftol": 1e-15, "gtol": 1e-10}
+    theirs = scipy.optimize.minimize(rosenbrock, x0, method="L-BFGS-B", bounds=pairs, options=options)
     if exact:
         f = Inside(rosenbrock, torch.tensor(low), torch.tensor(high))
         ours = minimize(Differentiable(f, batched=False), torch.tensor(x0), bounds=(low, high))
@@ -199,7 +198,8 @@ def test_no_point_outside_is_asked_about_even_with_radii_as_large_as_the_box(
 ) -> None:
     low, high = 0.1, 0.3  # neither is a float32
     f = Inside(lambda x: ((x - 1) ** 2).sum(), low, high)
-    result = minimize(f, np.full(3, 0.2, dtype), estimator=estimator, method=method, bounds=(low, high), until=Evaluations(200), key=0)
+    x0, until = np.full(3, 0.2, dtype), Evaluations(200)
+    result = minimize(f, x0, estimator=estimator, method=method, bounds=(low, high), until=until, key=0)
     assert (result.x >= low).all()
     assert (result.x.astype(np.float64) <= high).all()
     assert result.fun == float(f(result.x))

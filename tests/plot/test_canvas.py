@@ -84,7 +84,7 @@ def test_the_same_figure_is_saved_as_the_same_bytes(name: str, tmp_path: Path) -
 
 def test_a_notebook_shows_a_figure() -> None:
     figure, _ = panels()
-    assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ def test_a_notebook_shows_a_figure() -> None:
         (lambda: save(panels()[0], "picture.png", dpi=0), "dpi=0"),
     ],
 )
-def test_wrong_input_gets_a_sentence(call, sentence: str) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_input_gets_a_sentence(call, sentence: str) -> None:
     with pytest.raises(InvalidValue, match=sentence):
         call()

@@ -127,8 +127,10 @@ def test_colors_follow_the_labels() -> None:
     }
 
 
-def test_the_legend_covers_no_data_and_no_text_leaves_the_figure() -> None:
-    figure: Figure = trajectory(BOOTH, {f"a method with a long name {i}": PATH for i in range(5)})
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+@pytest.mark.parametrize("name", ["run", "a method", "a method with a long name"])
+def test_the_legend_covers_no_data_and_no_text_leaves_the_figure(name: str, count: int) -> None:
+    figure: Figure = trajectory(lambda x: x.sum(), {f"{name} {i}": PATH for i in range(count)}, levels=3)
     figure.canvas.draw()
     ax = figure.axes[0]
     assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1 - 1
@@ -154,4 +156,4 @@ def test_the_legend_covers_no_data_and_no_text_leaves_the_figure() -> None:
 )
 def test_wrong_input_gets_a_sentence(objective: object, paths: object, options: dict, sentence: str) -> None:
     with pytest.raises((InvalidValue, ShapeMismatch), match=sentence):
-        trajectory(objective, paths, **options)  # type: ignore[arg-type]
+        trajectory(objective, paths, **options)

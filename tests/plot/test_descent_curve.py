@@ -1,6 +1,7 @@
 """The curve of a function of one variable, with dots and arrows."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from descend.errors import InvalidValue, ShapeMismatch
 from descend.plot import curve, panels
 
 
-def dots(ax) -> np.ndarray:  # type: ignore[no-untyped-def]
+def dots(ax) -> np.ndarray:
     return np.asarray(ax.collections[0].get_offsets())
 
 
@@ -42,12 +43,22 @@ def test_a_descent_that_diverges_leaves_the_picture_and_keeps_its_scale() -> Non
     assert len(ax.patches) == 1  # from the one iterate inside
 
 
+def test_an_arrow_to_far_outside_points_the_right_way() -> None:
+    figure = curve(lambda x: x**2, -2, 2, [1.0, -1e150])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.canvas.draw()
+    (arrow,) = figure.axes[0].patches
+    assert np.isfinite(arrow.get_path().vertices).all()
+    assert np.abs(arrow.get_path().vertices).max() < 20
+
+
 def test_arrows_too_short_to_see_are_left_out() -> None:
     assert len(curve(lambda x: x**2, -2, 2, [1.0, 0.5, 0.5001]).axes[0].patches) == 1
 
 
 @pytest.mark.parametrize("f", [math.sin, lambda x: np.sin(x.numpy()), torch.sin, lambda x: float(torch.sin(x))])
-def test_functions_of_a_number_of_any_library(f) -> None:  # type: ignore[no-untyped-def]
+def test_functions_of_a_number_of_any_library(f) -> None:
     line = curve(f, 0, 3).axes[0].lines[0].get_xydata()
     np.testing.assert_allclose(line[:, 1], np.sin(line[:, 0]), atol=1e-12)
 
@@ -67,6 +78,6 @@ def test_axes_of_the_caller_are_used() -> None:
         (lambda: curve(lambda x: torch.log(x - 9), 0, 1), "finite nowhere"),
     ],
 )
-def test_wrong_input_gets_a_sentence(call, sentence: str) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_input_gets_a_sentence(call, sentence: str) -> None:
     with pytest.raises((InvalidValue, ShapeMismatch), match=sentence):
         call()

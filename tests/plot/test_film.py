@@ -10,7 +10,7 @@ from PIL import Image
 from descend import problems
 from descend.errors import InvalidValue, ShapeMismatch
 from descend.plot import animate
-from descend.plot.film import frame_ends
+from descend.plot.film import frame_ends, write_gif
 
 
 def spiral(count: int) -> torch.Tensor:
@@ -46,6 +46,27 @@ def test_only_what_moves_changes(tmp_path: Path) -> None:
             frames.append(np.asarray(film.convert("RGB"), dtype=int))
     changed = np.abs(frames[0] - frames[1]).max(-1) > 0
     assert 0.001 < changed.mean() < 0.05
+    vermilion = [(np.abs(frame - [0xD5, 0x5E, 0x00]).max(-1) < 30).sum() for frame in frames]
+    assert vermilion[0] > 0  # the dot is there from the beginning, the way is not
+    assert vermilion[1] > 3 * vermilion[0]
+
+
+def test_all_frames_have_the_colours_of_the_last(tmp_path: Path) -> None:
+    """More colours than a GIF can have, and other ones in every frame: what stands still stays as it is."""
+    images = []
+    for i in range(4):
+        picture = np.indices((64, 64)).sum(0)[..., None] * np.array([2, 1, 0])
+        picture[:, 32:] = 0
+        picture[:, 32 + 8 * i : 40 + 8 * i] = np.arange(64)[:, None, None] * np.array([0, 1, 4 - i])
+        images.append(Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)))
+    write_gif(tmp_path / "film.gif", images, fps=10)
+    with Image.open(tmp_path / "film.gif") as film:
+        left = []
+        for i in range(4):
+            film.seek(i)
+            left.append(np.asarray(film.convert("RGB"))[:, :32])
+    for other in left[1:]:
+        np.testing.assert_array_equal(other, left[0])
 
 
 def test_frame_ends_begin_and_end_with_the_path() -> None:

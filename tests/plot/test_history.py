@@ -68,6 +68,6 @@ def test_a_trace_takes_tensors_and_keeps_its_own_copy() -> None:
         (lambda: Trace.of(SimpleNamespace(history=SimpleNamespace(loss=[1.0]))), "cannot? be drawn|can be drawn"),
     ],
 )
-def test_wrong_input_gets_a_sentence(make, sentence: str) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_input_gets_a_sentence(make, sentence: str) -> None:
     with pytest.raises((InvalidValue, ShapeMismatch), match=sentence):
         make()

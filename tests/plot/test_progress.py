@@ -19,7 +19,7 @@ def seeds(count: int, length: int = 25, worst: float = 5.0) -> list[Trace]:
 def test_a_line_is_the_losses_against_each_axis() -> None:
     run = Trace("Adam", [4.0, 2.0, 3.0], evaluations=[1, 5, 9], seconds=[0.1, 0.2, 0.4], steps=[0, 10, 20])
     for axis, places in (("evaluations", [1, 5, 9]), ("seconds", [0.1, 0.2, 0.4]), ("steps", [0, 10, 20])):
-        ax = trace(run, x=axis).axes[0]  # type: ignore[arg-type]
+        ax = trace(run, x=axis).axes[0]
         np.testing.assert_array_equal(ax.lines[0].get_xydata(), np.c_[places, [4.0, 2.0, 3.0]])
         assert ax.get_xlabel() == axis
     np.testing.assert_array_equal(trace(run, y="best").axes[0].lines[0].get_ydata(), [4.0, 2.0, 2.0])
@@ -82,7 +82,7 @@ def test_many_labels_stay_apart() -> None:
 @pytest.mark.parametrize("y", ["loss", "best"])
 def test_the_line_is_the_median_and_the_band_the_quartiles(count: int, y: str) -> None:
     runs = seeds(count)
-    ax = compare({"a": runs}, y=y).axes[0]  # type: ignore[arg-type]
+    ax = compare({"a": runs}, y=y).axes[0]
     table = np.stack([np.asarray(run.losses) for run in runs])
     table = np.minimum.accumulate(table, axis=1) if y == "best" else table
     np.testing.assert_allclose(ax.lines[0].get_ydata(), np.median(table, axis=0), rtol=1e-12)
@@ -130,19 +130,19 @@ def test_axes_of_the_caller_are_used() -> None:
     [
         (lambda: trace([]), "no runs to draw"),
         (lambda: trace(Trace("a", [1.0])), "'a' has no evaluations.*x='steps'"),
-        (lambda: trace(Trace("a", [1.0]), x="hours"), "x='hours'"),  # type: ignore[arg-type]
-        (lambda: trace(Trace("a", [1.0]), x="steps", y="worst"), "y='worst'"),  # type: ignore[arg-type]
+        (lambda: trace(Trace("a", [1.0]), x="hours"), "x='hours'"),
+        (lambda: trace(Trace("a", [1.0]), x="steps", y="worst"), "y='worst'"),
         (lambda: trace([Trace("a", [1.0])], labels=["a", "b"]), "1 runs but 2 labels"),
-        (lambda: trace([[1.0, 2.0]], x="steps"), r"list.*Trace\('name', losses"),  # type: ignore[list-item]
+        (lambda: trace([[1.0, 2.0]], x="steps"), r"list.*Trace\('name', losses"),
         (lambda: trace(Trace("a", [-1.0]), x="steps", log=True), "no loss is positive"),
         (lambda: trace(Trace("a", [1.0]), x="steps", log=True, target=-1.0), "target=-1.0 is not positive"),
         (lambda: trace(Trace("a", [1.0]), x="steps", target=float("nan")), "target=nan"),
         (lambda: compare({}), "no runs to compare"),
-        (lambda: compare([Trace("a", [1.0])]), "no runs to compare"),  # type: ignore[arg-type]
+        (lambda: compare([Trace("a", [1.0])]), "no runs to compare"),
         (lambda: compare({"a": []}), "'a' has no runs"),
-        (lambda: compare({"a": Trace("a", [1.0])}), "'a' has no runs"),  # type: ignore[dict-item]
+        (lambda: compare({"a": Trace("a", [1.0])}), "'a' has no runs"),
     ],
 )
-def test_wrong_input_gets_a_sentence(call, sentence: str) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_input_gets_a_sentence(call, sentence: str) -> None:
     with pytest.raises((InvalidValue, ShapeMismatch), match=sentence):
         call()

@@ -38,12 +38,9 @@ def test_the_same_trajectory_everywhere(two: Processes) -> None:
 
     runs = []
     for executor in (Serial(), two, Batched()):
-        runs.append(
-            minimize(
-                Function(f, executor=executor), torch.full((3,), -1.0, dtype=torch.float64),
-                estimator=GaussianSmoothing(samples=3), method=Descent(lr=0.05), until=Steps(8), key=4,
-            )  # fmt: skip
-        )
+        oracle, x0 = Function(f, executor=executor), torch.full((3,), -1.0, dtype=torch.float64)
+        estimator, method = GaussianSmoothing(samples=3), Descent(lr=0.05)
+        runs.append(minimize(oracle, x0, estimator=estimator, method=method, until=Steps(8), key=4))
     for other in runs[1:2]:
         assert np.array_equal(other.history.loss, runs[0].history.loss)
         assert torch.equal(other.x, runs[0].x)
@@ -117,6 +114,14 @@ def test_the_first_error_of_all_is_raised_in_every_executor() -> None:
     for executor in (Serial(), None):
         with pytest.raises(ZeroDivisionError):
             Function(lambda x: 1 / 0, executor=executor).values(XS, Key(0))
+        calls = iter([1 / 3])
+
+        def once(x: torch.Tensor, calls: Iterator[float] = calls) -> float:
+            return 1 / 0 if next(calls, None) else 5.0
+
+        oracle = Function(once, executor=executor, on_failure=Retry(2))
+        with pytest.warns(RuntimeWarning, match="ZeroDivisionError"):  # whoever asks again means to
+            assert oracle.values(XS, Key(0)).tolist() == [5.0] * 6
 
 
 @pytest.mark.parametrize("executor", [Serial(), Batched()], ids=repr)

@@ -1,6 +1,7 @@
 """The result: a bounded history, and a repr that fits on a screen."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,11 @@ def test_a_history_is_even_bounded_and_ends_with_the_last_step(n: int) -> None:
 
 
 def result(x: Any, **changes: Any) -> Result:
-    fields = dict(
+    found = Result(
         x=x, fun=0.5, last_x=x, last_fun=0.5, evaluations={"value": 7, "gradient": 2}, reason="7 steps were taken",
         steps=7, rejected=0, failures=0, last_failure="", seconds=0.25, history=traced(7).history(), key=Key(3),
     )  # fmt: skip
-    return Result(**(fields | changes))
+    return replace(found, **changes)
 
 
 def test_repr_says_what_was_found_and_why_the_run_stopped() -> None:

@@ -16,7 +16,7 @@ from descend.key import Key
 from descend.oracle import Differentiable, Oracle
 from descend.oracle.bounded import Bounded
 from descend.problems import rosenbrock, two_dimensional
-from descend.step import Backtracking, Wolfe
+from descend.step import Wolfe
 from descend.transform import At, Beta, ConjugateGradient
 
 LIKE = torch.zeros(1, dtype=torch.float64)
@@ -161,14 +161,13 @@ def test_saved_at_any_step_it_goes_on_bit_for_bit(beta: Beta) -> None:
         assert whole.value == broken.value
 
 
-@pytest.mark.parametrize("step", [Wolfe(c2=0.1), Backtracking()], ids=lambda step: type(step).__name__)
-def test_float32_and_bounds(step: Wolfe | Backtracking) -> None:
+def test_float32_and_bounds() -> None:
     oracle = Bounded(Differentiable(rosenbrock), torch.tensor([-2.0, -2.0]), torch.tensor([0.5, 3.0]))
-    descent = Descent(ConjugateGradient(), step)
+    descent = Descent(ConjugateGradient(), Wolfe(c2=0.1))
     state = descent.init(torch.tensor([-1.1, 2.5]), Key(0))
-    for _ in range(400):
+    for _ in range(100):
         state = descent.advance(oracle, state)
-    torch.testing.assert_close(state.x, torch.tensor([0.5, 0.25]), rtol=0, atol=2e-3)
+    torch.testing.assert_close(state.x, torch.tensor([0.5, 0.25]), rtol=0, atol=1e-3)
 
 
 def test_what_cannot_be_is_refused() -> None:

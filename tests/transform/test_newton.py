@@ -93,7 +93,9 @@ def saddle(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "descent", [Descent(Newton(), Backtracking()), Descent(NewtonCG(), Backtracking()), Descent(TrustRegion())], ids=repr
+    "descent",
+    [Descent(Newton(), Backtracking()), Descent(NewtonCG(), Backtracking()), Descent(TrustRegion())],
+    ids=["Newton", "NewtonCG", "TrustRegion"],
 )
 def test_they_leave_a_saddle_point(descent: Descent) -> None:
     """Newton's own direction would lead into it."""

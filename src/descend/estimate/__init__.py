@@ -1,10 +1,15 @@
 """Estimators lift an oracle: they ask what it answers, and give what it could not, such as gradients from values."""
 
 from descend.estimate.base import Estimator, Lifted
+from descend.estimate.coordinate import RandomCoordinates
 from descend.estimate.draw import Coupling, RandomLaw
 from descend.estimate.finite_difference import FiniteDifference
+from descend.estimate.forward_gradient import ForwardGradient
 from descend.estimate.gains import Gains, GainStep, calibrate
+from descend.estimate.guided import Guided
+from descend.estimate.hessian import DifferencedHvp, DifferencedJacobian, hutchinson_diagonal
 from descend.estimate.hybrid import Hybrid
+from descend.estimate.noise_level import noise_level
 from descend.estimate.random_directions import (
     RDSA,
     SPSA,
@@ -20,18 +25,25 @@ __all__ = [
     "SPSA",
     "STENCILS",
     "Coupling",
+    "DifferencedHvp",
+    "DifferencedJacobian",
     "Estimator",
     "FiniteDifference",
+    "ForwardGradient",
     "GainStep",
     "Gains",
     "GaussianSmoothing",
+    "Guided",
     "Hybrid",
     "Lifted",
     "MeZO",
+    "RandomCoordinates",
     "RandomDirections",
     "RandomLaw",
     "SphereSmoothing",
     "Stencil",
     "calibrate",
+    "hutchinson_diagonal",
+    "noise_level",
     "stencil",
 ]

@@ -76,7 +76,9 @@ class FiniteDifference(Estimator):
         if isinstance(self.noise, str) and self.noise != "auto":
             raise InvalidValue(f"noise={self.noise!r} is unknown; write a standard deviation, 'auto' or None")
         if isinstance(self.noise, float | int) and not (math.isfinite(self.noise) and self.noise >= 0):
-            raise InvalidValue(f"noise is a standard deviation, finite and >= 0, got {self.noise!r}; write None for none")
+            raise InvalidValue(
+                f"noise is a standard deviation, finite and >= 0, got {self.noise!r}; write None for none"
+            )
         if self.look is not None and self.look < 0:
             raise InvalidValue(f"look counts coordinates, got {self.look!r}; write 0 to never tune the steps")
 

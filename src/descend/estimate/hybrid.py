@@ -65,8 +65,8 @@ class Hybrid(Estimator):
         exact = oracle.gradient(x, key)
         whole = as_dense(exact.gradient, x).clone()
         for (start, stop), estimator in self.parts:
-            part = Restricted(oracle, x, start, stop, exact.value)
-            slope = estimator(part).gradient(x[start:stop], key)
+            part = Restricted(oracle, x, start, stop, exact.value, key)
+            slope = estimator(part).gradient(x[start:stop], key.fold("hybrid", start))  # other directions for each
             whole[start:stop] = as_dense(slope.gradient, x)
         return Slope(whole, exact.value, exact.nearby)
 
@@ -114,12 +114,13 @@ class Restricted(Oracle):
         start: where the stretch begins.
         stop: where it ends.
         value: f(x) if it is known, else NaN.
+        key: of every question, so that values can be compared with f(x) whatever key the directions come from.
     """
 
     answers = Asks.VALUE | Asks.VALUES
 
-    def __init__(self, base: Oracle, x: Tensor, start: int, stop: int, value: float) -> None:
-        self.base, self.x, self.start, self.stop, self.known = base, x, start, stop, value
+    def __init__(self, base: Oracle, x: Tensor, start: int, stop: int, value: float, key: Key) -> None:
+        self.base, self.x, self.start, self.stop, self.known, self.key = base, x, start, stop, value, key
         self.memory = base.memory
 
     def __repr__(self) -> str:
@@ -130,20 +131,20 @@ class Restricted(Oracle):
         return self.base.ledger
 
     def value(self, x: Tensor, key: Key) -> float:
-        return self.base.value(self._whole(x[None])[0], key)
+        return self.base.value(self._whole(x[None])[0], self.key)
 
     def values(self, xs: Tensor, key: Key) -> Tensor:
-        return self.base.values(self._whole(xs), key)
+        return self.base.values(self._whole(xs), self.key)
 
     def along(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
         # the centre came with the exact gradient, under the same key
         asked = scales != 0
         if bool(asked.all()) or self.known != self.known:
-            return self.base.along(self._whole(x[None])[0], self._embedded(directions), scales, key)
+            return self.base.along(self._whole(x[None])[0], self._embedded(directions), scales, self.key)
         columns = asked.all(0).nonzero()[:, 0]
         answers = torch.full_like(scales, self.known)
         answers[:, columns] = self.base.along(
-            self._whole(x[None])[0], self._embedded(directions), scales[:, columns], key
+            self._whole(x[None])[0], self._embedded(directions), scales[:, columns], self.key
         )
         return answers
 

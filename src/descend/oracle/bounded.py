@@ -49,7 +49,8 @@ class Bounded(Wrapped):
     def __post_init__(self) -> None:
         if self.low.shape != self.high.shape or self.low.dim() != 1:
             raise ShapeMismatch(
-                f"Bounded needs low and high of one shape (d,), got {tuple(self.low.shape)} and {tuple(self.high.shape)}"
+                "Bounded needs low and high of one shape (d,), "
+                f"got {tuple(self.low.shape)} and {tuple(self.high.shape)}"
             )
         wrong = (~(self.low < self.high)).nonzero()[:, 0].tolist()
         if wrong:

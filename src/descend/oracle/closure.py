@@ -5,6 +5,7 @@ an estimator no evaluation builds a graph, and a closure that calls ``loss.backw
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -190,7 +191,9 @@ class Closure(Leaf):
     def gradient(self, x: Tensor, key: Key) -> Slope:
         self.parameters.scatter(x)
         value = self.backward_here(key)
-        return Slope(self.parameters.gather_gradients(), value)
+        gradient = self.parameters.gather_gradients()
+        # what a failed backward left behind is no gradient, whatever it is
+        return Slope(gradient if math.isfinite(value) else gradient.fill_(math.nan), value)
 
     def backward_here(self, key: Key) -> float:
         """Fill the parameters' .grad by autograd where they are, and return the loss.

@@ -1,5 +1,7 @@
 """A torch function that autograd can differentiate: answers gradients, directional and second derivatives exactly."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -29,7 +31,7 @@ class Differentiable(Function):
     answers = Asks.VALUE | Asks.VALUES | Asks.GRADIENT | Asks.JVP | Asks.HVP
 
     def gradient(self, x: Tensor, key: Key) -> Slope:
-        found = torch.zeros_like(x)
+        found = torch.full_like(x, math.nan)  # what a failed gradient is, so that the step is rejected
 
         def ask(k: Key) -> float:
             nonlocal found
@@ -40,7 +42,7 @@ class Differentiable(Function):
             return as_float(value)
 
         value = evaluate(ask, key, self.ledger, self.on_failure, "gradient")
-        return Slope(found, value)
+        return Slope(found if math.isfinite(value) else torch.full_like(x, math.nan), value)
 
     def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
         self.ledger.charge("jvp", directions.count)

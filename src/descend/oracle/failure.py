@@ -20,7 +20,10 @@ __all__ = ["OnFailure", "Penalize", "Raise", "Reject", "Retry", "evaluate", "set
 class OnFailure(Protocol):
     """A policy: how often to ask again, and what to answer in the end."""
 
-    attempts: int
+    @property
+    def attempts(self) -> int:
+        """How often to ask in all, at least 1."""
+        ...
 
     def answer(self, why: str, cause: Exception | None) -> float:
         """The value that stands for the failed one, or an exception."""
@@ -90,9 +93,7 @@ class Raise:
         raise EvaluationFailed(f"the objective failed: {why}; write on_failure=Reject() to skip such steps")
 
 
-def evaluate(
-    call: Callable[[Key], float], key: Key, ledger: Ledger, policy: OnFailure, kind: str = "value"
-) -> float:
+def evaluate(call: Callable[[Key], float], key: Key, ledger: Ledger, policy: OnFailure, kind: str = "value") -> float:
     """One evaluation under a policy: charged, tried, and counted as a failure where it failed."""
     cause, first = None, not ledger.counts
     for attempt in range(policy.attempts):

@@ -184,6 +184,5 @@ class Function(Leaf):
         singles = [self.value(x, key) for x in pair]
         tolerance = 64 * torch.finfo(xs.dtype).eps
         return all(
-            math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-300)
-            for a, b in zip(singles, mapped.tolist(), strict=True)
+            math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-300) for a, b in zip(singles, mapped.tolist(), strict=True)
         )

@@ -14,6 +14,7 @@ try:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.patheffects import Normal, Stroke
@@ -30,6 +31,7 @@ __all__ = [
     "Figure",
     "FigureCanvasAgg",
     "Image",
+    "Legend",
     "Line2D",
     "LinearSegmentedColormap",
     "LogFormatterSciNotation",

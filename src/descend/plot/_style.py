@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descend.errors import InvalidValue
-from descend.plot._mpl import Artist, Axes, Axis, LogFormatterSciNotation, LogLocator, NullFormatter
+from descend.plot._mpl import Artist, Axes, Axis, Legend, LogFormatterSciNotation, LogLocator, NullFormatter
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
 DASHES = ("-", "--", "-.", ":")
 INK = "#333333"
 FAINT = "#E4E4E4"
+LEFT = 0.8  # inches left of the axes, for the numbers and the name of the vertical one
 DECADES = 1.5  # a logarithmic axis is chosen for losses that span more
 
 
@@ -47,13 +48,23 @@ def add_legend(ax: Axes, artists: Sequence[Artist], *, above: bool, title: str =
         if title and above:
             ax.set_title(title, loc="left", fontsize=11, color=INK)
         return
-    ax.legend(
+    if not above:
+        _legend(ax, named, columns=1, framed=True)
+        return
+    for columns in range(len(named), 0, -1):  # the most that fit, measured
+        legend = _legend(ax, named, columns=columns, framed=False, title=title)
+        if legend.get_window_extent().width <= ax.figure.figure.bbox.width - LEFT * ax.figure.figure.dpi:
+            return
+
+
+def _legend(ax: Axes, named: dict[str, Artist], *, columns: int, framed: bool, title: str = "") -> Legend:
+    return ax.legend(
         list(named.values()),
         list(named),
-        loc="lower left" if above else "best",
-        bbox_to_anchor=(0.0, 1.0) if above else None,
-        ncols=_columns(list(named), ax.figure.figure.get_size_inches()[0]) if above else 1,
-        title=title if above else None,
+        loc="best" if framed else "lower left",
+        bbox_to_anchor=None if framed else (0.0, 1.0),
+        ncols=columns,
+        title=title,
         title_fontsize=11,
         alignment="left",
         fontsize=9,
@@ -62,7 +73,7 @@ def add_legend(ax: Axes, artists: Sequence[Artist], *, above: bool, title: str =
         markerscale=0.7,
         columnspacing=1.5,
         borderaxespad=0.3,
-        frameon=not above,
+        frameon=framed,
         framealpha=0.9,
         edgecolor=FAINT,
     )
@@ -104,15 +115,6 @@ def label_powers(axis: Axis, low: float, high: float) -> None:
     plain = short and low >= 1e-3 and high < 1e5
     axis.set_major_formatter("{x:g}" if plain else LogFormatterSciNotation(labelOnlyBase=False))
     axis.set_minor_formatter(NullFormatter())
-
-
-def _columns(labels: Sequence[str], width: float) -> int:
-    """The most columns in which a legend of these labels fits into a figure so many inches wide."""
-    room = 15.5 * (width - 0.8)  # letters of 9 points beside each other, right of the ticks
-    for columns in range(len(labels), 1, -1):
-        if sum(7 + max(map(len, column)) for column in np.array_split(labels, columns)) <= room:
-            return columns
-    return 1
 
 
 def positive(numbers: NDArray[np.float64], log: bool) -> NDArray[np.float64]:

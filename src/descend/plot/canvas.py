@@ -31,7 +31,8 @@ def panels(columns: int = 1, rows: int = 1, *, size: tuple[float, float] | None 
     """An empty figure in the style of this package, and its axes row by row, to be passed on as `ax`.
 
     Args:
-        columns, rows: how many axes beside and below each other.
+        columns: how many axes beside each other.
+        rows: how many below each other.
         size: width and height of the figure in inches; default 6.4 x 4.4 for one panel, 3.6 x 3.3 for each of several.
 
     Raises:

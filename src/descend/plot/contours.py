@@ -58,7 +58,8 @@ def trajectory(
         objective: a `Problem`, which brings its box, minimum and minimizers; a function of a point (2,); or an oracle.
         paths: the iterates of one method as a tensor or array (k, 2) or a list of k points; a sequence of such; or a
             mapping from labels to them.
-        low, high: the box to draw, numbers or (2,); default that of the problem, else one around the paths.
+        low: the lower corner of the box to draw, a number or (2,); default that of the problem, else around the paths.
+        high: the upper corner likewise.
         log: whether the levels are equally far apart in log(f - min f), or in f. The minimum of a function that is no
             `Problem` is the lowest value in the picture.
         levels: how many.

@@ -39,7 +39,8 @@ def curve(
 
     Args:
         f: a function of a tensor (1,), such as ``lambda x: x**2``; or an oracle.
-        low, high: the interval.
+        low: where the curve begins.
+        high: where it ends.
         steps: the iterates as a tensor or sequence (k,) or (k, 1); default none.
         color: of the iterates.
         ax: where to draw; default a new figure.

@@ -43,12 +43,16 @@ def animate(
     """Write an animation of a trajectory over contours as a GIF that repeats for ever.
 
     Args:
-        objective, low, high, log, levels: as for `trajectory`.
+        objective: as for `trajectory`.
         path: the iterates, a tensor or array (k, 2) or a list of k points.
         file: where to write; the name ends in .gif. A file of this name is overwritten.
         fps: frames per second, 1 to 50; browsers slow down what is faster.
         every: iterates from one frame to the next; by default as few as give at most 120 frames. The last iterate is
             always shown.
+        low: as for `trajectory`, and so are high, log and levels.
+        high: see there.
+        log: see there.
+        levels: see there, but fewer, because a GIF has 256 colours.
         color: of the iterates.
 
     Returns:

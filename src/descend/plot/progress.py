@@ -86,7 +86,12 @@ def compare(
 
     Args:
         runs: from the name of a method to its runs, each what `minimize` returns or a `Trace`; the legend counts them.
-        x, y, log, target, colors, ax: as for `trace`.
+        x: as for `trace`, and so are log, target, colors and ax.
+        y: likewise, but the best so far by default.
+        log: see there.
+        target: see there.
+        colors: see there.
+        ax: see there.
 
     Returns:
         The figure.

@@ -1,4 +1,4 @@
-"""Where estimator and method are put together: what stands in for the parts that nobody named, and the check that they fit."""
+"""Where estimator and method are put together: what stands in for parts that nobody named, and whether they fit."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,7 +43,9 @@ class Composition:
             return (self.oracle if self.estimator is None else self.estimator(self.oracle)), self.method
         assert isinstance(self.estimator, RandomDirections)
         gains = calibrate(self.oracle, self.estimator, x, key.fold("calibration"))
-        estimator = self.estimator if self.estimator.radius is not None else replace(self.estimator, radius=gains.radius)
+        estimator = self.estimator
+        if estimator.radius is None:
+            estimator = replace(estimator, radius=gains.radius)
         return estimator(self.oracle), Descent(GainStep(gains))
 
 
@@ -58,7 +60,9 @@ def compose(oracle: Oracle, estimator: Estimator | None, method: Method[Any] | N
         CompositionError: one of them is something else.
     """
     if estimator is not None and not isinstance(estimator, Estimator):
-        raise CompositionError(f"estimator={estimator!r} is not an estimator; write estimator=FiniteDifference() or SPSA()")
+        raise CompositionError(
+            f"estimator={estimator!r} is not an estimator; write estimator=FiniteDifference() or SPSA()"
+        )
     if estimator is None and method is None and Asks.GRADIENT not in oracle.answers:
         estimator = FiniteDifference()
     lifted = oracle if estimator is None else estimator(oracle)

@@ -1,4 +1,4 @@
-"""minimize: one loop for every method, with the budget, the interrupts, the best iterate and the reason in one place."""
+"""minimize: one loop for every method, so that budgets, interrupts and reasons are in one place."""
 
 from collections.abc import Callable
 from typing import Any
@@ -138,11 +138,10 @@ def _as_oracle(f: Any, start: Start, executor: Executor | None, on_failure: OnFa
     if isinstance(f, Oracle):
         for name, given in (("executor", executor), ("on_failure", on_failure)):
             if given is not None:
-                raise CompositionError(f"{name} belongs to the oracle: write Function(f, {name}=...), and leave it out here")
+                raise CompositionError(
+                    f"{name} belongs to the oracle: write Function(f, {name}=...) and leave it out here"
+                )
         return f
     if not callable(f):
         raise InvalidValue(f"f must be a function that returns a number, or an oracle, got {f!r}")
-    return Function(
-        start.of_flat_points(f), takes=start.takes, executor=executor, on_failure=on_failure
-    )
-
+    return Function(start.of_flat_points(f), takes=start.takes, executor=executor, on_failure=on_failure)

@@ -27,7 +27,7 @@ class Backtracking(Step[LineState]):
 
     It asks for values only, so it suits estimated gradients and functions that break down in places: a value of NaN
     is a reason to shorten the step. A direction that does not descend is replaced by the gradient. After `max_evals`
-    evaluations the step gives up and stays at x.
+    points the step gives up and stays at x.
 
     Args:
         lr: the first t, default 1.0, the natural step of second-order transforms. Along a bare gradient, which has no
@@ -36,7 +36,7 @@ class Backtracking(Step[LineState]):
         c1: the fraction of the promised decrease, in (0, 1); default 1e-4, which asks for little more than descent.
         interpolate: whether the next t is the minimizer of a parabola, then of a cubic, through what is known, kept
             within [0.1, shrink] of the t before; default True.
-        max_evals: evaluations per step, beside one at x where f(x) is not known; default 20.
+        max_evals: points that are looked at per step, beside x; default 20.
 
     Raises:
         InvalidValue: a hyperparameter outside its range.

@@ -2,7 +2,7 @@
 
 A search is safe whatever it is given: a direction that does not descend is replaced by the gradient, a value that is
 not finite counts as +infinity, no point with a number that is not finite is asked about or returned, and after so many
-questions it gives up. Under bounds the path bends, and the decrease that was promised is measured along it, as
+points it gives up. Under bounds the path bends, and the decrease that was promised is measured along it, as
 gradient . (x - point) (Bertsekas 1976, "On the Goldstein-Levitin-Polyak gradient projection method").
 
 Symbols: phi(t) = f(point at t); rate = gradient . direction = -phi'(0).
@@ -70,7 +70,7 @@ class Line:
         value: f(x), asked only if the slope does not know it; +inf if f failed there.
         rate: -phi'(0) >= 0; 0 only where the gradient is zero.
         bare: whether the direction is the gradient itself, which has no natural length.
-        left: how many more questions may be asked.
+        left: how many more points may be looked at.
     """
 
     def __init__(self, oracle: Oracle, x: Tensor, direction: Tensor, slope: Slope, key: Key, max_evals: int) -> None:
@@ -106,6 +106,7 @@ class Line:
 
     def look(self, t: float) -> Trial | None:
         """The point at t, without a question; None where rounding or a bound leaves x as it is."""
+        self.left -= 1
         raw = self.x.sub(self.direction, alpha=t)
         x = self.oracle.project(raw)
         if torch.equal(x, self.x):
@@ -120,14 +121,12 @@ class Line:
         """The trial with its value."""
         if not math.isnan(trial.value):
             return trial
-        self.left -= 1
         return replace(trial, value=_worst_if_failed(self.oracle.value(trial.x, self.key)))
 
     def ask_slope(self, trial: Trial) -> Trial:
         """The trial with its derivative, and its value where that comes along; a failed gradient is a failed value."""
         if trial.value == math.inf or not math.isnan(trial.derivative):
             return trial
-        self.left -= 1
         slope = self.oracle.gradient(trial.x, self.key)
         if not slope.is_finite():
             return replace(trial, value=math.inf)

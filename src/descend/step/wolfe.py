@@ -31,7 +31,7 @@ class Wolfe(Step[LineState]):
     The second condition makes gradient differences show positive curvature, which `BFGS` and `LBFGS` learn from and
     `ConjugateGradient` relies on. Each trial asks for a gradient; a value is asked for on its own only if gradients
     do not bring it along, and then the gradient only where the value is good. A direction that does not descend is
-    replaced by the gradient. After `max_evals` questions the best point that decreases f enough is taken, or x
+    replaced by the gradient. After `max_evals` points the best one that decreases f enough is taken, or x
     itself if there is none.
 
     Args:
@@ -41,7 +41,7 @@ class Wolfe(Step[LineState]):
         c2: the fraction of the slope that may remain, in (c1, 1); default 0.5, at which quasi-Newton methods took fewer
             steps than at the customary 0.9 and no more gradients. Write 0.1 for conjugate gradients, which need a
             nearly exact search.
-        max_evals: questions per step, beside one at x where f(x) is not known; default 20.
+        max_evals: points that are looked at per step, beside x; default 20.
 
     Raises:
         InvalidValue: a hyperparameter outside its range.
@@ -130,7 +130,7 @@ class _Search:
         return self._taken(low)
 
     def _ask(self, t: float) -> Trial | None:
-        """The trial at t with its value; None if the point does not move or no question is left."""
+        """The trial at t with its value; None if it does not move or was one too many."""
         if self.line.left <= 0:
             return None
         trial = self.line.look(t)

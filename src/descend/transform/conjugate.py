@@ -43,6 +43,9 @@ class Beta(Enum):
     HESTENES_STIEFEL = "Hestenes-Stiefel+"
     DAI_YUAN = "Dai-Yuan"
 
+    def __repr__(self) -> str:
+        return f"Beta.{self.name}"
+
     def __call__(self, products: Products) -> float:
         """beta, or NaN where a denominator is zero."""
         try:
@@ -76,7 +79,8 @@ class ConjugateState:
 class ConjugateGradient(Transform[ConjugateState]):
     """p = g + beta p_before: four vectors of memory, and no matrix.
 
-    It needs a step rule that searches nearly exactly, ``Wolfe(c2=0.1)``. What it returns is p at the length at which it
+    It needs a step rule that searches nearly exactly, ``Wolfe(c2=0.1)``; without, it is hardly better than the
+    gradient. What it returns is p at the length at which it
     promises what the last step gained, so that the unit step is the one to try first.
 
     It starts over with p = g where the last step stayed at x, where p would hardly descend, and where the gradient
