@@ -41,6 +41,7 @@ HOMES = {
     "matplotlib": ("plot/_mpl.py",),
     "PIL": ("plot/_mpl.py",),
     "numba": ("noise/cpu.py",),
+    "llvmlite": ("noise/cpu.py",),  # numba's own, for one vector intrinsic
     "triton": ("noise/cuda.py",),
     "sklearn": ("sklearn.py",),
     "optuna": ("optuna.py",),

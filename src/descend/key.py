@@ -78,11 +78,11 @@ class Key:
 
     def normal(self, *shape: int, like: Tensor) -> Tensor:
         """Standard normal numbers of this shape, in the dtype and on the device of `like`."""
-        return torch.randn(*shape, generator=self.generator(like.device), dtype=like.dtype, device=like.device)
+        return torch.randn(shape, generator=self.generator(like.device), dtype=like.dtype, device=like.device)
 
     def uniform(self, *shape: int, like: Tensor) -> Tensor:
         """Uniform numbers on [0, 1) of this shape, in the dtype and on the device of `like`."""
-        return torch.rand(*shape, generator=self.generator(like.device), dtype=like.dtype, device=like.device)
+        return torch.rand(shape, generator=self.generator(like.device), dtype=like.dtype, device=like.device)
 
     def permutation(self, n: int) -> Tensor:
         """A random permutation of 0..n-1, an int64 tensor on the CPU."""

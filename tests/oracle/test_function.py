@@ -151,6 +151,24 @@ def test_failures_within_a_batch_are_those_of_their_points() -> None:
         Function(f, batched=True, on_failure=Raise()).values(XS, KEY)
 
 
+@pytest.mark.parametrize("batched", [True, None, False])
+def test_failures_are_asked_again_however_the_points_are_asked(batched: bool | None) -> None:
+    def f(x: torch.Tensor, key: Key) -> torch.Tensor:
+        bad = (x[..., 0] > 4) & (x[..., 0] < 12)
+        return torch.where(bad, math.nan, x[..., 0]) if key.seed % 10 < 7 else x[..., 0]
+
+    oracle = Function(f, batched=batched, keyed=True, on_failure=Retry(30))
+    assert oracle.values(XS, KEY).tolist() == XS[:, 0].tolist()
+    trial = 4 if batched is None else 0
+    assert oracle.ledger.failures == oracle.ledger.total - trial - 10 >= 3
+
+
+def test_what_a_batched_function_returns_is_not_written_to() -> None:
+    kept = torch.full((10,), math.nan, dtype=torch.float64)
+    Function(lambda xs: kept, batched=True, on_failure=Penalize(1.0)).values(XS, KEY)
+    assert kept.isnan().all()
+
+
 def test_a_batched_function_that_raises_fails_for_all_points() -> None:
     def f(xs: torch.Tensor) -> torch.Tensor:
         if len(xs) > 1:

@@ -55,7 +55,7 @@ def test_all_frames_have_the_colours_of_the_last(tmp_path: Path) -> None:
     """More colours than a GIF can have, and other ones in every frame: what stands still stays as it is."""
     images = []
     for i in range(4):
-        picture = np.indices((64, 64)).sum(0)[..., None] * np.array([2, 1, 0])
+        picture = np.stack([*(4 * np.indices((64, 64))), np.full((64, 64), 90)], axis=-1)
         picture[:, 32:] = 0
         picture[:, 32 + 8 * i : 40 + 8 * i] = np.arange(64)[:, None, None] * np.array([0, 1, 4 - i])
         images.append(Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)))

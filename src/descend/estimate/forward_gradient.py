@@ -58,7 +58,7 @@ class ForwardGradient(Estimator):
             raise InvalidValue(f"jvp={self.jvp!r} is unknown; write 'exact', 'forward' or 'central'")
         if self.jvp == "exact" and self.radius is not None:
             raise InvalidValue(
-                f"an exact jvp has no radius, got {self.radius!r}; write jvp='central' or drop the radius"
+                f"an exact jvp has no radius, got {self.radius!r}; write jvp='central', or no radius"
             )
         coupling = Coupling.ORTHOGONAL if self.orthonormal else Coupling.INDEPENDENT
         formula = "central" if self.jvp == "exact" else self.jvp

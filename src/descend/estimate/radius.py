@@ -18,7 +18,7 @@ from torch import Tensor
 
 from descend.estimate.stencil import Stencil
 
-__all__ = ["plain", "tuned", "typical"]
+__all__ = ["plain", "precision", "tuned", "typical"]
 
 _ROUNDING = 0.3
 """Standard deviation of the rounding of f in units of eps |f|: 0.15 to 0.6 over the functions it was measured on."""
@@ -29,8 +29,7 @@ _NEIGHBOURS = 64
 _ONE_SCALE = 1.6
 """Up to this spread of ln|x_i| the coordinates have one scale; those of a normal law around zero spread by 1.11."""
 
-Quotients = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(indices (k,), steps (k, j)) -> difference quotients (k, j) and the values that they were made of."""
+Ask = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def typical(x: Tensor, indices: Tensor) -> Tensor:
@@ -74,6 +73,11 @@ def _logs(values: Tensor) -> Tensor:
     return values.detach().to("cpu", torch.float64).abs().log()
 
 
+def precision(eps: float, noise: float, value: float) -> float:
+    """The eps of a dtype whose rounding would be as large as this noise of values about as large as `value`."""
+    return max(eps, min(1.0, noise / max(_ROUNDING * abs(value), 1e-300))) if noise else eps
+
+
 def plain(row: Stencil, d: int, precision: float) -> float:
     """The step tau in units of `typical` where nothing is known of f but that it changes over such distances.
 
@@ -83,39 +87,33 @@ def plain(row: Stencil, d: int, precision: float) -> float:
     Args:
         row: the formula.
         d: dimension of the point.
-        precision: eps of the dtype, or the standard deviation of the noise over |f|.
+        precision: eps of the dtype, or what `precision` makes of the noise.
     """
     moment = abs(sum(w * o ** (row.order + 1) for w, o in zip(row.weights, row.offsets, strict=True)))
     ratio = _ROUNDING * precision * d * _norm(row) / (0.5 * math.sqrt(row.order) * max(moment, 1e-2))
     return ratio ** (1 / (row.order + 1))
 
 
-def tuned(
-    row: Stencil, sizes: Tensor, d: int, eps: float, noise: float, value: float, quotients: Quotients, some: Tensor
-) -> float:
+def tuned(row: Stencil, guess: float, sizes: Tensor, eps: float, noise: float, ask: Ask) -> float:
     """The step tau in units of `typical` after a look at four steps on a few coordinates.
 
-    The quotients at a wide step and at the next differ by the truncation error of the wide one; those at the guess of
-    `plain` and at a narrow step differ by noise, if there is more of it than rounding explains.
+    The quotients at a wide step and at the next differ by the truncation error of the wide one; those at the guess and
+    at a narrow step differ by noise, if there is more of it than rounding explains.
 
     Args:
         row: the formula.
-        sizes: (k,), `typical` at the coordinates to be looked at.
-        d: dimension of the point.
+        guess: the step of `plain`.
+        sizes: (k,), `typical` at the coordinates that are looked at.
         eps: of the dtype of the values.
         noise: standard deviation of the noise of one value beside rounding, 0 if there is none.
-        value: |f|, where the noise has to be compared with it.
-        quotients: asks; 4 quotients for each of the k coordinates.
-        some: (k,) int64, those coordinates.
+        ask: steps tau (4,) -> the quotients (k, 4) of those coordinates, and the values that they were made of.
     """
     p, root = row.order, math.sqrt(row.order)
-    relative = min(1.0, noise / (_ROUNDING * value)) if noise and value > 0 else float(noise > 0)
-    guess = plain(row, d, max(eps, relative))
     # where there is no noise, a step of 4 times the coordinate is too wild to be worth a failed evaluation
     top = 32 * guess if noise else min(32 * guess, 4.0)
     guess = min(guess, top / 8)
     taus = torch.tensor([top, top / 4, guess, guess / 8], dtype=torch.float64)
-    slopes, values = quotients(some, sizes[:, None] * taus)
+    slopes, values = ask(taus)
     scatter = _norm(row) * float((1 / sizes).square().mean().sqrt())  # of a quotient at tau = 1 per noise of a value
     gaps = (slopes[:, :-1] - slopes[:, 1:]).square().nanmean(0).sqrt()
     units = scatter * (1 / taus[:-1].square() + 1 / taus[1:].square()).sqrt()

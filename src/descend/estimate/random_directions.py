@@ -159,7 +159,8 @@ def automatic_radius(x: Tensor, order: int) -> float:
     0.00390625
     """
     eps = torch.finfo(x.dtype).eps
-    size = float(x.float().square().mean().sqrt()) if x.dtype != torch.float64 else float(x.square().mean().sqrt())
+    wide = torch.promote_types(x.dtype, torch.float32)
+    size = float(torch.linalg.vector_norm(x, dtype=wide)) / math.sqrt(x.numel())  # no squares of size d are held
     size = size if math.isfinite(size) and size > 0 else 1.0
     return 2.0 ** round(math.log2(size * eps ** (1 / (order + 1))))
 

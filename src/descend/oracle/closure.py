@@ -104,7 +104,7 @@ class Closure(Leaf):
         if directions.count * x.numel() <= BLOCK and not isinstance(directions, Dense):
             directions = Dense(directions.dense(x))
         alone = self.parameters.alone()
-        work = alone if alone is not None and alone.dtype == x.dtype else torch.empty_like(x)
+        work = alone if alone is not None and alone.dtype == x.dtype else torch.empty_like(x) if x.numel() <= BLOCK else x
         centre: float | None = None
         answers = []
         with Randomness(key) as randomness:

@@ -124,7 +124,7 @@ class Oracle:
     """
 
     answers: Asks = Asks(0)
-    memory: int = 2**22
+    memory: int = 2**20
     ledger: Ledger
     cost: int = 1
 
@@ -151,9 +151,12 @@ class Oracle:
         chunk = max(1, self.memory // max(1, x.numel() * x.element_size()))
         amounts = kept.to(x)
         answers = []
+        buffer = x.repeat(min(chunk, len(rows)), 1)  # one for all chunks: fresh memory costs more than the copy into it
         for first in range(0, len(rows), chunk):
             some = slice(first, min(len(rows), first + chunk))
-            points = x.repeat(some.stop - first, 1)
+            points = buffer[: some.stop - first]
+            if first > 0:
+                points.copy_(x)
             directions.perturb(points, rows[some].tolist(), amounts[some])
             answers.append(self.values(points, key))
         return torch.cat(answers)[back]

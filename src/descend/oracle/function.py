@@ -17,7 +17,7 @@ from descend.oracle.leaf import Leaf, with_randomness
 from descend.oracle.ledger import Ledger
 from descend.oracle.scalar import as_float
 
-__all__ = ["Executor", "Function"]
+__all__ = ["Executor", "Function", "Outcome", "attempt"]
 
 _TRIAL = 8
 """Points from which on a batch is worth a trial with vmap: below, its overhead costs more than a loop."""
@@ -37,13 +37,17 @@ class _Call:
             return with_randomness(key, lambda: self.f(given, key) if self.keyed else self.f(given))
 
 
+Outcome = float | Exception
+"""What one evaluation gave: a value, or the exception that was raised instead."""
+
+
 class Executor(Protocol):
     """Where the evaluations of a batch run: in this process, vmapped, in other processes.
 
     It decides where and in what order, never what: the same points and key give the same values everywhere.
     """
 
-    def values(self, f: Callable[[Tensor, Key], Any], xs: Tensor, key: Key) -> list[float | Exception]:
+    def values(self, f: Callable[[Tensor, Key], Any], xs: Tensor, key: Key) -> list[Outcome]:
         """f(x, key) for every row x of xs (n, d), in their order: a float, or the exception that f raised.
 
         `f` is one object for all questions of an oracle, so it may be shipped to workers once.
@@ -53,6 +57,14 @@ class Executor(Protocol):
     def close(self) -> None:
         """Let go of whatever it holds; it may be asked again afterwards."""
         ...
+
+
+def attempt(f: Callable[[Tensor, Key], Any], x: Tensor, key: Key) -> Outcome:
+    """f at one point, its exception caught."""
+    try:
+        return as_float(f(x, key))
+    except Exception as error:
+        return error
 
 
 class Function(Leaf):
@@ -85,7 +97,7 @@ class Function(Leaf):
         takes: Literal["torch", "numpy"] = "torch",
         batched: bool | None = None,
         keyed: bool = False,
-        memory: int = 2**22,
+        memory: int = 2**20,
         executor: Executor | None = None,
         on_failure: OnFailure | None = None,
         ledger: Ledger | None = None,
@@ -105,65 +117,59 @@ class Function(Leaf):
 
     def value(self, x: Tensor, key: Key) -> float:
         if self.batched and not self._vmapped:  # f as the user calls it, not vmapped, so that the last bit agrees
-            return float(self._batch(x[None], key)[0])
+            return float(self._settled(self._batch, x[None], key)[0])
         return evaluate(lambda k: as_float(self._call(x, k)), key, self.ledger, self.on_failure)
 
     def values(self, xs: Tensor, key: Key) -> Tensor:
-        if self.executor is not None:
-            return self._executed(self.executor, xs, key)
+        executor = self.executor
+        if executor is not None:
+            return self._settled(lambda points, k: executor.values(self._call, points, k), xs, key)
         if self.batched is None and self.takes == "torch" and len(xs) >= _TRIAL:
             self.batched = self._vmapped = self._trial(xs, key)
         if self.batched:
-            return self._batch(xs, key)
+            return self._settled(self._batch, xs, key)
         return torch.tensor([self.value(x, key) for x in xs], dtype=torch.float64)
 
-    def _executed(self, executor: Executor, xs: Tensor, key: Key) -> Tensor:
-        """All points at once where the executor runs them; those that failed again as often as the policy says."""
-        values = torch.full((len(xs),), math.nan, dtype=torch.float64)
-        causes: dict[int, Exception | None] = {}
-        waiting = list(range(len(xs)))
-        first = not self.ledger.counts
-        for attempt in range(self.on_failure.attempts):
-            last = attempt == self.on_failure.attempts - 1
-            self.ledger.charge("value", len(waiting))
-            k = key if attempt == 0 else key.fold("retry", attempt)
-            outcomes = executor.values(self._call, xs[waiting], k)
-            for i, outcome in zip(waiting, outcomes, strict=True):
-                values[i], causes[i] = settle(outcome, first and last and i == 0, self.ledger, self.on_failure)
-            waiting = [i for i in waiting if not math.isfinite(values[i])]
-            if not waiting:
+    def _settled(self, ask: Callable[[Tensor, Key], list[Outcome]], xs: Tensor, key: Key) -> Tensor:
+        """All points at once, and those that failed again as often as the policy says."""
+        values = torch.empty(len(xs), dtype=torch.float64)
+        failed, causes, first = list(range(len(xs))), dict[int, Exception | None](), not self.ledger.counts
+        for turn in range(self.on_failure.attempts):
+            last = turn == self.on_failure.attempts - 1
+            self.ledger.charge("value", len(failed))
+            outcomes = ask(xs if turn == 0 else xs[failed], key if turn == 0 else key.fold("retry", turn))
+            found = [math.nan if isinstance(outcome, Exception) else outcome for outcome in outcomes]
+            values[failed] = torch.tensor(found, dtype=torch.float64)
+            again = []
+            for i, outcome, value in zip(failed, outcomes, found, strict=True):
+                if not math.isfinite(value):
+                    again.append(i)
+                    causes[i] = settle(outcome, first and last and i == 0, self.ledger, self.on_failure)[1]
+            failed = again
+            if not failed:
                 return values
-        for i in waiting:
+        for i in failed:
             values[i] = self.on_failure.answer(self.ledger.last_failure, causes[i])
         return values
 
-    def _batch(self, xs: Tensor, key: Key) -> Tensor:
-        """One call for all points. A function that takes many points fails for all of them if it raises."""
-        first = not self.ledger.counts
-        self.ledger.charge("value", len(xs))
+    def _batch(self, xs: Tensor, key: Key) -> list[Outcome]:
+        """One call for all points. If it raises, it fails for all of them."""
         try:
             answer = self._mapped(xs, key) if self._vmapped else self._call(xs, key)
         except Exception as error:
-            if self._vmapped:  # it does not always let itself be vmapped: from now on one point at a time
-                self.batched = self._vmapped = False
-                return self.values(xs, key)
-            settle(error, first, self.ledger, self.on_failure)
-            return torch.full((len(xs),), self.on_failure.answer(self.ledger.last_failure, error), dtype=torch.float64)
-        return self._judged(answer, xs)
-
-    def _judged(self, answer: Any, xs: Tensor) -> Tensor:
-        """The answer of one call as (n,) float64 values, those that are not finite replaced as the policy says."""
-        values = torch.as_tensor(np.asarray(answer) if not isinstance(answer, Tensor) else answer)
+            if not self._vmapped:
+                return [error] * len(xs)
+            # it does not always let itself be vmapped: from now on one point at a time
+            self.batched = self._vmapped = False
+            self.ledger.charge("value", len(xs))
+            return [attempt(self._call, x, key) for x in xs]
+        values = answer if isinstance(answer, Tensor) else torch.as_tensor(np.asarray(answer))
         if values.shape != (len(xs),):
             raise ShapeMismatch(
                 f"a batched objective must return shape ({len(xs)},) for points of shape {tuple(xs.shape)}, "
                 f"got {tuple(values.shape)}; write batched=False if it takes one point at a time"
             )
-        values = values.detach().to("cpu", torch.float64)
-        for i in (~torch.isfinite(values)).nonzero()[:, 0].tolist():
-            settle(float(values[i]), False, self.ledger, self.on_failure)
-            values[i] = self.on_failure.answer(self.ledger.last_failure, None)
-        return values
+        return values.tolist()
 
     def _mapped(self, xs: Tensor, key: Key) -> Tensor:
         def one(x: Tensor) -> Tensor:

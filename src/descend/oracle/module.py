@@ -63,13 +63,14 @@ class Module(Differentiable):
         data: Any | Callable[[Key], Any],
         *,
         batched: bool | None = None,
-        memory: int = 2**22,
+        memory: int = 2**20,
         on_failure: OnFailure | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         names, tensors = trainable(model)
         self.parameters = Parameters(tensors, names)
         self._wrapped = _Loss(model, loss)
+        self._slots = _slots(self._wrapped, tensors)
         self._data = data if callable(data) else lambda _: data
         super().__init__(
             self._functional, batched=batched, keyed=True, memory=memory, on_failure=on_failure, ledger=ledger
@@ -88,8 +89,20 @@ class Module(Differentiable):
 
     def _functional(self, x: Tensor, key: Key) -> Tensor:
         pieces = self.parameters.layout.unflatten(x)
-        swapped = {
-            f"model.{name}": piece.to(p.dtype)
-            for name, piece, p in zip(self.parameters.layout.names, pieces, self.parameters.tensors, strict=True)
-        }
-        return torch.func.functional_call(self._wrapped, swapped, (self._data(key),))
+        cast = [piece.to(p.dtype) for piece, p in zip(pieces, self.parameters.tensors, strict=True)]
+        swapped = {name: cast[i] for name, i in self._slots}
+        return torch.func.functional_call(self._wrapped, swapped, (self._data(key),), tie_weights=False)
+
+
+def _slots(module: nn.Module, tensors: list[nn.Parameter]) -> list[tuple[str, int]]:
+    """Every place where a module holds one of the tensors, once: its full name, and which tensor it is.
+
+    torch's own tying swaps a module that stands under two names twice, and then restores the wrong tensor.
+    """
+    index = {id(p): i for i, p in enumerate(tensors)}
+    return [
+        (f"{path}.{name}" if path else name, index[id(p)])
+        for path, part in module.named_modules()
+        for name, p in part.named_parameters(recurse=False, remove_duplicate=False)
+        if id(p) in index
+    ]

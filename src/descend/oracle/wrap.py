@@ -309,5 +309,5 @@ class Cached(Wrapped):
 
 def _name(x: Tensor) -> bytes:
     """A digest of a point's bits, so that a cache of large points stays small."""
-    data = x.detach().cpu().contiguous().view(torch.uint8).numpy()
-    return blake2b(memoryview(data), digest_size=16, person=str(x.dtype).encode()[-16:]).digest()
+    data = x.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    return blake2b(data, digest_size=16, person=str(x.dtype).encode()[-16:]).digest()

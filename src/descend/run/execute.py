@@ -23,14 +23,12 @@ from torch import Tensor
 
 from descend.errors import CompositionError, EvaluationFailed, InvalidValue, MissingExtra
 from descend.key import Key
-from descend.oracle.function import Executor
+from descend.oracle.function import Executor, Outcome, attempt
 from descend.oracle.leaf import with_randomness
-from descend.oracle.scalar import as_float
 
 __all__ = ["Batched", "Executor", "Processes", "Serial"]
 
 Objective = Callable[[Tensor, Key], Any]
-Outcome = float | Exception
 
 
 class Serial:
@@ -44,7 +42,7 @@ class Serial:
         return "Serial()"
 
     def values(self, f: Objective, xs: Tensor, key: Key) -> list[Outcome]:
-        return [_attempt(f, x, key) for x in xs]
+        return [attempt(f, x, key) for x in xs]
 
     def close(self) -> None:
         """There is nothing to let go of."""
@@ -206,7 +204,7 @@ def _serve(pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         f = f if payload is None else _loaded(payload)
-        outcome = _attempt(f, x, key)
+        outcome = attempt(f, x, key)
         try:
             sent = dumps(outcome)
             pickle.loads(sent)
@@ -230,13 +228,6 @@ def _loaded(payload: bytes) -> Objective:
         raise CompositionError(why)
 
     return refuse
-
-
-def _attempt(f: Objective, x: Tensor, key: Key) -> Outcome:
-    try:
-        return as_float(f(x, key))
-    except Exception as error:
-        return error
 
 
 @contextmanager

@@ -15,37 +15,35 @@ from torch import Tensor, nn
 from torch.optim.optimizer import _global_optimizer_post_hooks as _global_post_hooks
 from torch.optim.optimizer import _global_optimizer_pre_hooks as _global_pre_hooks
 
-from descend.blocks import Gradients, blocks_of, update_blocks
 from descend.descent import Descent, DescentState
 from descend.direction import Combination
 from descend.errors import CompositionError, InvalidValue, StateMismatch
-from descend.estimate.hybrid import Hybrid
 from descend.estimate.base import Estimator, Lifted
 from descend.estimate.gains import Gains, calibrate
+from descend.estimate.hybrid import Hybrid
 from descend.estimate.random_directions import RandomDirections
-from descend.groups import (
+from descend.key import Key, as_key
+from descend.layout import Parameters
+from descend.oracle import Closure, Ledger, OnFailure, Oracle, Slope, check_answers
+from descend.step.fixed import Fixed, FixedState, Rate
+from descend.torch_optim.blocks import Gradients, blocks_of, update_blocks
+from descend.torch_optim.groups import (
     Part,
     Rates,
     as_groups,
     calibratable,
-    check_groups,
     first_rate,
     grown,
     hyperparameters,
-    pack,
     rates,
     split,
     streams,
     stretches,
-    unpack,
     with_group,
     with_radii,
 )
-from descend.key import Key, as_key
-from descend.layout import Parameters
-from descend.oracle import Closure, Ledger, OnFailure, Oracle, Slope, check_answers
-from descend.pair import pair_step
-from descend.step.fixed import Fixed, FixedState, Rate
+from descend.torch_optim.packing import check_groups, pack, unpack
+from descend.torch_optim.pair import pair_step
 from descend.transform.chain import init_chain
 from descend.tree import from_plain, map_tensors, to_plain
 

@@ -1,4 +1,4 @@
-"""What the parts of a torch optimizer and its parameter groups may say, and how its state is packed for torch.
+"""What the parts of a torch optimizer and its parameter groups may say.
 
 Hyperparameters of separable transforms become keys of the parameter groups by their field names, so torch's
 schedulers can change them and groups can differ in them.
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from descend.descent import split_parts
 from descend.direction import BLOCK, Stretch
-from descend.errors import CompositionError, InvalidValue, StateMismatch
+from descend.errors import CompositionError, InvalidValue
 from descend.estimate.base import Estimator, Lifted
 from descend.estimate.draw import Coupling, RandomLaw
 from descend.estimate.gains import Gains
 from descend.estimate.random_directions import RandomDirections
-from descend.layout import Layout, Parameters
+from descend.layout import Parameters
 from descend.oracle import Closure, Oracle, trainable
 from descend.step.base import Step
 from descend.step.fixed import Fixed, Rate, as_rate
@@ -31,16 +31,13 @@ __all__ = [
     "Rates",
     "as_groups",
     "calibratable",
-    "check_groups",
     "first_rate",
     "grown",
     "hyperparameters",
-    "pack",
     "rates",
     "split",
     "streams",
     "stretches",
-    "unpack",
     "with_group",
     "with_radii",
 ]
@@ -243,53 +240,3 @@ def grown(old: Any, new: Any, d: int) -> Any:
         return longer
 
     return map_tensors(extend, old)
-
-
-def pack(rest: dict[str, Any], layout: Layout) -> dict[int, dict[str, Any]]:
-    """State in torch's layout: (d,) tensors cut up per parameter, everything else under parameter 0's "descend"."""
-    packed: dict[int, dict[str, Any]] = {i: {} for i in range(len(layout.names))}
-
-    def take(plain: Any) -> Any:
-        if isinstance(plain, Tensor) and plain.shape == (layout.size,) and layout.size > 1:
-            name = f"memory{len(packed[0])}"
-            for i, piece in enumerate(layout.unflatten(plain)):
-                packed[i][name] = piece.clone()
-            return {"memory": name}
-        if isinstance(plain, dict):
-            return {key: take(value) for key, value in plain.items()}
-        return [take(value) for value in plain] if isinstance(plain, list) else plain
-
-    rest = take(rest)
-    packed[0]["descend"] = rest
-    return packed
-
-
-def unpack(packed: Mapping[int, Mapping[str, Any]], layout: Layout) -> dict[str, Any]:
-    """The inverse of `pack`."""
-    if 0 not in packed or "descend" not in packed[0]:
-        raise StateMismatch("the state was not saved by descend's Optimizer: it has no 'descend' entry")
-
-    def give(plain: Any) -> Any:
-        if isinstance(plain, dict) and set(plain) == {"memory"}:
-            pieces = [packed[i][plain["memory"]] for i in range(len(layout.names))]
-            if [tuple(p.shape) for p in pieces] != list(layout.shapes):
-                raise StateMismatch(
-                    f"saved for parameters of shapes {[tuple(p.shape) for p in pieces]}, "
-                    f"these have {list(layout.shapes)}"
-                )
-            return torch.cat([p.reshape(-1) for p in pieces])
-        if isinstance(plain, dict):
-            return {key: give(value) for key, value in plain.items()}
-        return [give(value) for value in plain] if isinstance(plain, list) else plain
-
-    return give(packed[0]["descend"])
-
-
-def check_groups(saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> None:
-    """Raise `StateMismatch` unless the saved state has the same groups with as many parameters."""
-    if not {"state", "param_groups"} <= set(saved):
-        raise StateMismatch(f"a state_dict has the keys 'state' and 'param_groups', got {sorted(saved)}")
-    theirs = [len(group["params"]) for group in saved["param_groups"]]
-    ours = [len(group["params"]) for group in groups]
-    if theirs != ours:
-        raise StateMismatch(f"the saved state has groups of {theirs} parameters, this optimizer has {ours}")

@@ -75,7 +75,7 @@ class PairStep:
         finally:
             taken = math.isfinite(weight)
             # the update starts from home, so it puts the parameters back as well
-            step = -rate(abs(weight) * math.sqrt(self.z.numel())) * weight if taken else 0.0
+            step = -rate(math.sqrt(self.z.numel() * (weight * weight))) * weight if taken else 0.0
             for home, z, live in triples:
                 torch.add(home, z, alpha=step, out=live) if taken else live.copy_(home)
         return (low + high) / 2, taken
