@@ -56,9 +56,7 @@ def main() -> str:
             ("vmapped", "found by vmap"),
             ("automatic", "batched=True, automatic steps"),
         ):
-            rows.append(
-                [f"{formula}, {title}", seconds[name] / seconds["bare"], seconds["torchzero"] / seconds[name]]
-            )
+            rows.append([f"{formula}, {title}", seconds[name] / seconds["bare"], seconds["torchzero"] / seconds[name]])
         rows.append([f"{formula}, torchzero FDM", seconds["torchzero"] / seconds["bare"], 1.0])
     heads = ["one gradient", "time / bare batched objective", "torchzero / this"]
     return table(f"Finite differences, Rosenbrock n={N}, float32", heads, rows)

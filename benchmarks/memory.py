@@ -13,7 +13,9 @@ ROWS = {
     # name: (layers of 2500 x 2500 or so, how to make the optimizer of descend, of torchzero)
     "SPSA, 50M parameters": (8, "dd.SPSA(1e-3)", "tz.m.SPSA(h=1e-3)"),
     "MeZO, 50M parameters": (8, "dd.MeZO(1e-3)", "tz.m.MeZO(h=1e-3)"),
-    "Gaussian smoothing, 100 samples, 8M": (8, "dd.GaussianSmoothing(1e-3, 100)", "tz.m.GaussianSmoothing(h=1e-3, n_samples=100)"),
+    "Gaussian smoothing, 100 samples, 8M": (
+        8, "dd.GaussianSmoothing(1e-3, 100)", "tz.m.GaussianSmoothing(h=1e-3, n_samples=100)"
+    ),
     "Adam with backpropagation, 50M": (8, "dd.Adam()", "tz.m.Adam()"),
 }  # fmt: skip
 
@@ -66,7 +68,9 @@ def main() -> str:
         whos = ["descend", "torchzero", *(["torch"] if "Adam" in row else [])]
         found = {who: [float(v) for v in in_process(__file__, row, who).split()] for who in whos}
         torchs = found["torch"][0] if "torch" in found else ""
-        rows.append([row, found["descend"][0], found["torchzero"][0], torchs, found["descend"][1], found["torchzero"][1]])
+        rows.append(
+            [row, found["descend"][0], found["torchzero"][0], torchs, found["descend"][1], found["torchzero"][1]]
+        )
     heads = ["what", "descend, peak", "torchzero, peak", "torch, peak", "descend, held after", "torchzero, held after"]
     return table("Peak extra memory in multiples of the parameters", heads, rows)
 

@@ -23,7 +23,9 @@ def ours(seed: int) -> float:
     f = noisy(torch.Generator().manual_seed(seed))
     budget = dd.estimate.gains.CALIBRATION + 2 * STEPS + 2
     until = dd.Steps(STEPS) | dd.Evaluations(budget)
-    result = dd.minimize(dd.Function(f, batched=False), torch.full((10,), 2.0), estimator=dd.SPSA(), until=until, key=seed)
+    result = dd.minimize(
+        dd.Function(f, batched=False), torch.full((10,), 2.0), estimator=dd.SPSA(), until=until, key=seed
+    )
     assert result.total <= budget
     return float(torch.as_tensor(result.last_x).square().sum())
 
@@ -58,7 +60,9 @@ def main() -> str:
     for name, run in runs.items():
         found = [run(seed) for seed in range(SEEDS)]
         rows.append([name, median(found), max(found), f"{sum(f < 1 for f in found)} of {SEEDS}"])
-    return table("Noise 0.1, nothing set by hand: noiseless f after 500 steps", ["what", "median", "worst", "f < 1"], rows)
+    return table(
+        "Noise 0.1, nothing set by hand: noiseless f after 500 steps", ["what", "median", "worst", "f < 1"], rows
+    )
 
 
 if __name__ == "__main__":

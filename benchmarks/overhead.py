@@ -82,7 +82,10 @@ def import_rows(rounds: int = 9):
             done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
             taken[name].append(float(done.stdout))
     ours, theirs, full = (median(taken[name]) for name in ("descend", "torchzero", "descend, every name"))
-    return [["import, seconds beside torch", ours, theirs, theirs / ours], ["import, and every name used", full, theirs, theirs / full]]
+    return [
+        ["import, seconds beside torch", ours, theirs, theirs / ours],
+        ["import, and every name used", full, theirs, theirs / full],
+    ]
 
 
 def main() -> str:

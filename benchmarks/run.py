@@ -17,11 +17,14 @@ NAMES = ["overhead", "finite_difference", "smoothing", "memory", "noise", "rosen
 def heading() -> str:
     import torch
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE
+    ).stdout.strip()
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     return (
         "# Results\n\n"
-        "Ratios measured side by side in one run, medians over interleaved rounds; what they compare stands over each table.\n\n"
+        "Ratios measured side by side in one run, medians over interleaved rounds; "
+        "what they compare stands over each table.\n\n"
         f"Commit {commit}, {os.cpu_count()} cores, one thread, {platform.machine()}, {versions}. "
         "Command: `make bench`, or `python benchmarks/NAME.py` for one table.\n"
     )

@@ -21,7 +21,7 @@ from descend.step.fixed import Fixed, Rate
 from descend.transform.chain import At, Transform, apply_chain, init_chain
 from descend.tree import state
 
-__all__ = ["Descent", "DescentState"]
+__all__ = ["Descent", "DescentState", "split_parts"]
 
 
 @state
@@ -118,7 +118,9 @@ def split_parts(parts: tuple[Any, ...]) -> tuple[tuple[Transform[Any], ...], Ste
     chain = parts[: len(parts) - (step is not None)]
     for part in chain:
         if isinstance(part, Step):
-            raise CompositionError(f"the step rule {part!r} must come last; it decides how far the direction is followed")
+            raise CompositionError(
+                f"the step rule {part!r} must come last; it decides how far the direction is followed"
+            )
         if not isinstance(part, Transform):
             raise CompositionError(
                 f"{part!r} is neither a transform nor a step rule; an estimator comes first, before every transform: "

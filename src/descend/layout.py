@@ -14,7 +14,17 @@ from torch import Tensor
 
 from descend.errors import InvalidValue, ShapeMismatch
 
-__all__ = ["Layout", "Parameters"]
+__all__ = ["Layout", "Parameters", "add_all", "copy_all"]
+
+
+def copy_all(targets: list[Tensor], sources: list[Tensor]) -> None:
+    """targets[i] <- sources[i], in one call: many small parameters cost no more than their bytes."""
+    torch._foreach_copy_(targets, sources)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def add_all(targets: list[Tensor], sources: list[Tensor], scale: float) -> None:
+    """targets[i] += scale * sources[i], in one call."""
+    torch._foreach_add_(targets, sources, alpha=scale)  # pyright: ignore[reportPrivateImportUsage]
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ class Parameters:
         if alone is not None:
             return alone.clone()
         out = torch.empty(self.size, dtype=self.dtype, device=self.device)
-        torch._foreach_copy_(self.layout.unflatten(out), self._aliases)
+        copy_all(self.layout.unflatten(out), self._aliases)
         return out
 
     def scatter(self, x: Tensor) -> None:
@@ -120,14 +130,16 @@ class Parameters:
         if alone is not None:
             alone.copy_(x)
         else:
-            torch._foreach_copy_(self._aliases, self.layout.unflatten(x))
+            copy_all(self._aliases, self.layout.unflatten(x))
 
     def gather_gradients(self) -> Tensor:
         """A new flat (d,) tensor with the parameters' .grad; zero where there is none."""
         out = torch.zeros(self.size, dtype=self.dtype, device=self.device)
-        pairs = [(v, p.grad) for v, p in zip(self.layout.unflatten(out), self.tensors, strict=True) if p.grad is not None]
+        pairs = [
+            (v, p.grad) for v, p in zip(self.layout.unflatten(out), self.tensors, strict=True) if p.grad is not None
+        ]
         if pairs:
-            torch._foreach_copy_([v for v, _ in pairs], [g for _, g in pairs])
+            copy_all([v for v, _ in pairs], [g for _, g in pairs])
         return out
 
 

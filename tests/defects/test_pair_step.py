@@ -34,7 +34,7 @@ def _run(
     estimator, arguments = CASES[name]
     with monkeypatch.context() as patch:
         if general:
-            patch.setattr("descend.torch_optim.pair_step", lambda closure, estimator: None)
+            patch.setattr("descend.torch_optim.optimizer.pair_step", lambda closure, estimator: None)
 
         def loss() -> Tensor:
             noise = torch.randn(()) if noisy else 0.0

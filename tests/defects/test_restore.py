@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import descend as dd
 from descend.estimate.base import Estimator
-from descend.oracle import Raise
+from descend.oracle import Asks, Raise
 from descend.step import Step, Wolfe
 from descend.testing.objectives import Failing, rosenbrock
 from descend.testing.parts import estimators
@@ -132,18 +132,19 @@ def test_an_interrupt_while_parameters_are_put_back_is_survived(monkeypatch: pyt
 def test_a_thousand_steps_of_length_zero_move_nothing(name: str, dtype: torch.dtype) -> None:
     start = torch.linspace(-1.2, 1.0, 4).to(dtype)
     matrix, vector = nn.Parameter(start[:2].view(1, 2).clone()), nn.Parameter(start[2:].clone())
-    optimizer = Optimizer([matrix, vector], ESTIMATORS[name], lr=0.0, key=1)
+    estimator = estimators(4)[name]
+    optimizer = Optimizer([matrix, vector], estimator, lr=0.0, key=1)
     asked = []
 
     def closure() -> Tensor:
         asked.append(float(matrix[0, 0]) + float(vector[0]))
         return matrix.float().square().sum() + (vector.float() - 0.3).square().sum()
 
-    for _ in range(1000):
+    for _ in range(100 if " " in name else 1000):  # variants of an estimator go the same ways
         optimizer.step(closure)
     assert torch.equal(matrix.detach().view(-1), start[:2])
     assert torch.equal(vector.detach(), start[2:])
-    assert len(set(asked)) > 1  # the probes did move them
+    assert len(set(asked)) > 1 or Asks.VALUES not in estimator.needs  # the probes did move them
 
 
 @pytest.mark.parametrize("estimator", [dd.SPSA(), dd.FiniteDifference(), dd.RDSA(1e-2, 3)], ids=repr)

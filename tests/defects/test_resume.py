@@ -24,11 +24,11 @@ from descend.step import Wolfe
 from descend.testing.parts import estimators, transforms
 from descend.torch_optim import Optimizer
 
-STEPS, CUTS = 12, 5
+STEPS, CUTS = 10, 5
 
 
 def _model() -> nn.Sequential:
-    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.2), nn.Linear(6, 2))
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Dropout(0.2), nn.Linear(3, 2))
     with torch.no_grad():
         for i, p in enumerate(model.parameters()):
             p.copy_(dd.Key(9).fold(i).normal(*p.shape, like=p) / 2)
@@ -204,7 +204,7 @@ def test_a_method_without_memory_saves_none(parts: tuple[Any, ...]) -> None:
 
 def test_every_part_alone_resumes() -> None:
     """All transforms and all estimators, without a new process."""
-    d = 4 * 6 + 6 + 6 * 2 + 2
+    d = 4 * 3 + 3 + 3 * 2 + 2
     asks = {"Newton", "NewtonCG", "GaussNewton"}
     rows: list[tuple[Any, ...]] = [(e,) for e in estimators(d).values()]
     rows += [(t,) for name, t in transforms(d).items() if name not in asks]
@@ -229,8 +229,8 @@ def test_a_state_of_another_composition_is_refused_in_words() -> None:
     trained = _model()
     optimizer = CONFIGURATIONS["Adam"](trained, 0)
     _train(optimizer, trained, 1)
-    other = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Dropout(0.2), nn.Linear(6, 2))
-    with pytest.raises(StateMismatch, match=r"shapes.*\(6, 4\).*\(6, 5\)"):
+    other = nn.Sequential(nn.Linear(5, 3), nn.Tanh(), nn.Dropout(0.2), nn.Linear(3, 2))
+    with pytest.raises(StateMismatch, match=r"shapes.*\(3, 4\).*\(3, 5\)"):
         CONFIGURATIONS["Adam"](other, 0).load_state_dict(optimizer.state_dict())
 
 

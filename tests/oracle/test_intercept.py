@@ -23,10 +23,14 @@ class Odd(nn.Module):
         return torch.cat([y * self.s, torch.stack([self.v, self.v])]).mul(self.w.sum()) + self.w.shape[0]
 
 
+def convolutions():
+    return nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4).eval(), nn.ConvTranspose2d(4, 1, 2))
+
+
 MODELS = {
     "mlp": (lambda: nn.Sequential(nn.Linear(6, 9), nn.LayerNorm(9), nn.Linear(9, 2, bias=False)), (4, 6)),
     "large linear": (lambda: nn.Linear(600, BLOCK // 600 + 50), (3, 600)),
-    "convolutions": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4).eval(), nn.ConvTranspose2d(4, 1, 2)), (2, 2, 6, 6)),
+    "convolutions": (convolutions, (2, 2, 6, 6)),
     "lstm": (lambda: nn.LSTM(6, 5), (3, 2, 6)),
     "attention": (lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0).eval(), (3, 2, 8)),
     "odd": (Odd, (4, 6)),

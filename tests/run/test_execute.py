@@ -172,7 +172,7 @@ def test_a_script_without_a_guard_and_with_a_real_interrupt(tmp_path: Any) -> No
                 threading.Timer(0.5, lambda: os.killpg(0, signal.SIGINT)).start()
 
             started = time.monotonic()
-            result = minimize(slow, [1.0, 1.0], executor=Processes(2), method=Descent(lr=0.08),
+            result = minimize(slow, [1.0, 1.0], executor=Processes(1), method=Descent(lr=0.08),
                               estimator=FiniteDifference(radius=1e-3), callback=interrupt_soon)
             print(result.reason, result.steps, time.monotonic() - started < 50)
             """

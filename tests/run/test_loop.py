@@ -13,10 +13,11 @@ import torch
 
 from descend.descent import Descent, DescentState
 from descend.errors import CompositionError, EvaluationFailed, InvalidValue, MissingAnswer
-from descend.estimate.finite_difference import FiniteDifference
-from descend.estimate.random_directions import SPSA, GaussianSmoothing
+from descend.estimate import SPSA, FiniteDifference, GaussianSmoothing, RandomCoordinates
 from descend.key import Key
 from descend.oracle import Asks, Differentiable, Function, Module, Oracle, Penalize, Raise, Residuals, Retry
+from descend.oracle.bounded import Bounded
+from descend.oracle.wrap import Negated
 from descend.run import (
     Evaluations,
     NoImprovement,
@@ -28,9 +29,8 @@ from descend.run import (
     Target,
     minimize,
 )
-from descend.step.backtracking import Backtracking
-from descend.transform.adaptive import Adam
-from descend.transform.secant import BFGS
+from descend.step import Backtracking, Wolfe
+from descend.transform import BFGS, LBFGS, Adam
 
 
 class Counted:
@@ -293,6 +293,9 @@ def _methods() -> list[Any]:
         (SPSA(samples=4), Descent(Adam(), lr=0.1)),
         (GaussianSmoothing(samples=12), Descent(Backtracking())),
         (GaussianSmoothing(samples=12, formula="forward"), Descent(lr=0.01)),
+        (FiniteDifference(), Descent(BFGS(), Wolfe())),
+        (FiniteDifference("forward"), Descent(LBFGS(), Wolfe())),
+        (RandomCoordinates(block=2), Descent(lr=0.05)),
     ]
     return [pytest.param(*row, id=f"{row[0]}-{row[1]}"[:60]) for row in rows]
 
@@ -581,6 +584,15 @@ def test_a_second_order_method_behind_an_estimator_is_refused_before_anything_is
 def test_what_belongs_to_the_oracle_is_said_so() -> None:
     with pytest.raises(CompositionError, match="write Function"):
         minimize(Differentiable(bowl), torch.zeros(2), on_failure=Raise())
+
+
+def test_bounds_outside_of_an_estimator_would_not_bind_its_probes() -> None:
+    for oracle in (Function(bowl) | SPSA(), Negated(Function(bowl) | SPSA())):
+        with pytest.raises(CompositionError, match="they belong inside"):
+            minimize(oracle, torch.ones(2), method=Descent(lr=0.1), bounds=(0, 2))
+    boxed = Bounded(Function(bowl), torch.zeros(2), torch.full((2,), 2.0)) | FiniteDifference()
+    result = minimize(boxed, torch.ones(2), method=Descent(lr=0.1), until=Steps(50))
+    assert torch.equal(result.x, torch.full((2,), 2.0))
 
 
 def test_an_f_that_returns_a_vector_gets_a_sentence() -> None:

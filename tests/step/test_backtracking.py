@@ -205,17 +205,34 @@ def test_bounds_are_never_left_and_the_minimizer_on_them_is_found(step: Any) -> 
     torch.testing.assert_close(state.x, torch.tensor([0.5, 0.25]), rtol=0, atol=1e-2)
 
 
+def test_the_third_point_is_the_minimum_of_a_cubic() -> None:
+    asked: list[float] = []
+
+    def f(x: Tensor) -> Tensor:
+        asked.append(float(x[0]))
+        return 1 - x[0] + 3.1 * x[0] ** 2 - 2 * x[0] ** 3
+
+    step, x = Backtracking(c1=0.45), torch.zeros(1, dtype=torch.float64)
+    slope = Slope(-torch.ones(1, dtype=torch.float64), 1.0)
+    step(Function(f), x, -torch.ones(1, dtype=torch.float64), slope, step.init(x), Key(0))
+    assert asked[:3] == pytest.approx([1.0, 1 / 2.2, 0.2])  # f'(0.2) = 0
+
+
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
-def test_a_direction_that_leaves_at_once_is_no_dead_end(step: Any) -> None:
-    """Its first coordinate is at the bound and would go out, which was all that made it descend."""
-    low, high = torch.zeros(2), torch.full((2,), 9.0)
-    oracle = Bounded(Differentiable(lambda x: (x * torch.tensor([-1.0, 1.0])).sum() + (x**2).sum() / 20), low, high)
-    x = torch.tensor([0.0, 4.0])
-    slope = sloped(lambda x: (x * torch.tensor([-1.0, 1.0])).sum() + (x**2).sum() / 20, x)
+def test_a_direction_is_judged_by_what_the_bounds_leave_of_it(step: Any) -> None:
+    """Its first coordinate would go uphill and out of its bound: it stays, and the second one goes on."""
+
+    def f(x: Tensor) -> Tensor:
+        return (x * torch.tensor([-1.0, 1.0])).sum() + (x**2).sum() / 20
+
+    x, direction = torch.tensor([0.0, 4.0]), torch.tensor([3.0, 1.0])
+    slope = sloped(f, x)
     assert isinstance(slope.gradient, Tensor)
-    direction = torch.tensor([3.0, -1.0])  # out of the first bound, and up along the second coordinate
-    assert (slope.gradient * direction).sum() < 0
-    moved = step(oracle, x, -direction * torch.tensor([-1.0, 1.0]) * 5, slope, step.init(x), Key(0))
+    assert slope.gradient @ direction < 0 < slope.gradient[1] * direction[1]
+    oracle = Bounded(Differentiable(f), torch.zeros(2), torch.full((2,), 9.0))
+    moved = step(oracle, x, direction, slope, step.init(x), Key(0))
+    assert moved.x[0] == 0
+    assert moved.x[1] < 4
     assert moved.value < slope.value
 
 

@@ -164,6 +164,26 @@ def test_damping_is_nielsens() -> None:
     assert moved.state.damping == pytest.approx(0.5 * 2 * 4 / 3)
 
 
+def test_damping_falls_less_where_the_gain_is_less() -> None:
+    """r = x^2 at 1: J = 2, z = -1/3, and the gain is (1/2 - (2/3)^4 / 2) / (1/2 - (1/3)^2 / 2)."""
+    step, x = LevenbergMarquardt(damping=0.5), torch.ones(1, dtype=torch.float64)
+    moved = step(Residuals(lambda x: x**2), x, x, Slope(2 * x, 0.5), step.init(x), Key(0))
+    assert float(moved.x) == pytest.approx(2 / 3)
+    gain = (1 - (2 / 3) ** 4) / (1 - (1 / 3) ** 2)
+    assert moved.state.damping == pytest.approx(0.5 * (1 - (2 * gain - 1) ** 3))
+
+
+def test_a_step_that_a_bound_bends_is_predicted_where_it_ends() -> None:
+    """A quadratic is then still predicted exactly, so the radius grows."""
+    center, step = torch.tensor([1.2, 0.1], dtype=torch.float64), TrustRegion(radius=1.0)
+    x, high = torch.zeros(2, dtype=torch.float64), torch.tensor([0.9, 9.0], dtype=torch.float64)
+    oracle = Bounded(Differentiable(lambda x: ((x - center) ** 2).sum() / 2), -high, high)
+    slope = Slope(-center, float(center @ center) / 2)
+    moved = step(oracle, x, -center, slope, step.init(x), Key(0))
+    assert float(moved.x[0]) == 0.9
+    assert moved.state.radius == 2.0
+
+
 def test_float32_and_more_parameters_than_residuals() -> None:
     residuals, start = FITS["decay"]
     state = fitted(residuals, torch.tensor(start), LevenbergMarquardt(), 15)
@@ -205,13 +225,17 @@ class Lying(Oracle):
 @pytest.mark.parametrize("answer", [2.0, math.nan, math.inf])
 @pytest.mark.parametrize("step", [TrustRegion(max_evals=6), LevenbergMarquardt(max_evals=6)], ids=["region", "lm"])
 def test_they_give_up_at_x_after_so_many_evaluations(step: Any, answer: float, curvature: float) -> None:
-    x, oracle = torch.tensor([1.0, 2.0]), Lying(answer, curvature)
-    moved = step(oracle, x, torch.ones(2), Slope(torch.ones(2), 1.0), step.init(x), Key(0))
-    assert torch.equal(moved.x, x)
-    assert moved.value == 1.0
-    assert oracle.asked <= 7
-    for number in (moved.state.radius,) if isinstance(step, TrustRegion) else (moved.state.damping,):
-        assert 0 < number < math.inf
+    x = torch.tensor([1.0, 2.0])
+    state = step.init(x)
+    for _ in range(5):
+        oracle = Lying(answer, curvature)
+        moved = step(oracle, x, torch.ones(2), Slope(torch.ones(2), 1.0), state, Key(0))
+        state = moved.state
+        assert torch.equal(moved.x, x)
+        assert moved.value == 1.0
+        assert oracle.asked <= 7
+    # not for good
+    assert (state.radius >= 1e-6) if isinstance(step, TrustRegion) else (state.damping <= 1)
 
 
 def test_islands_of_nan_are_gone_round() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from descend.errors import InvalidValue
 from descend.key import Key
 from descend.oracle import Asks, Differentiable, Oracle, Slope
+from descend.oracle.bounded import Bounded
 from descend.problems import rosenbrock
 from descend.step import Wolfe
 from descend.step.line import Trial
@@ -131,6 +132,37 @@ def test_a_gradient_that_fails_where_f_does_not_is_no_answer() -> None:
     moved = Wolfe()(Torn(), x, 2 * x, Slope(2 * x, 8.0), Wolfe().init(x), Key(0))
     assert moved.value < 8.0
     assert moved.x.norm() >= 1
+
+
+def test_where_a_bound_stops_a_coordinate_its_slope_counts_no_more() -> None:
+    def f(x: Tensor) -> Tensor:
+        return x[0] + (x[1] - 1) ** 2
+
+    x, direction = torch.tensor([0.2, 0.0]), torch.tensor([1.0, -1.0])
+    inner, step = Differentiable(f), Wolfe(c2=0.1, lr=0.5)
+    oracle = Bounded(inner, torch.zeros(2), torch.full((2,), 9.0))
+    moved = step(oracle, x, direction, slope_at(f, x), step.init(x), Key(0))
+    assert moved.x[0] == 0
+    assert abs(float(moved.x[1]) - 1) <= 0.15  # |2 (x_1 - 1)| <= c2 * 3
+    assert inner.ledger.counts == {"gradient": 2}  # at t = 1/2, and at t = 1, which was recognized
+
+
+def test_too_few_points_still_give_the_best_of_them() -> None:
+    f, x = rosenbrock, torch.tensor([-1.1, 2.5], dtype=torch.float64)
+    slope = slope_at(f, x)
+    assert isinstance(slope.gradient, Tensor)
+    values: list[float] = []
+
+    class Recorded(Differentiable):
+        def gradient(self, x: Tensor, key: Key) -> Slope:
+            slope = super().gradient(x, key)
+            values.append(slope.value)
+            return slope
+
+    step = Wolfe(c1=1e-6, c2=2e-6, max_evals=4)
+    moved = step(Recorded(f), x, 1e-2 * slope.gradient, slope, step.init(x), Key(0))
+    assert len(values) == 4
+    assert moved.value == min(values) < slope.value
 
 
 def test_the_interpolant_finds_the_minimum_of_a_cubic() -> None:

@@ -202,20 +202,21 @@ def test_without_curvature_the_direction_is_the_gradient(transform: Any) -> None
         assert torch.equal(direction, g)
 
 
-@pytest.mark.parametrize("transform", [Newton(), NewtonCG(), GaussNewton()], ids=repr)
-def test_a_bound_holds_and_curvature_does_not_pull_across_it(transform: Any) -> None:
-    """A strongly coupled quadratic, one of whose coordinates ends at its bound: the others must still be right."""
+@pytest.mark.parametrize(("transform", "steps"), [(Newton(), 1), (GaussNewton(), 1), (NewtonCG(), 6)])
+def test_a_bound_holds_and_curvature_does_not_pull_across_it(transform: Any, steps: int) -> None:
+    """A strongly coupled quadratic with one coordinate at its bound: unit steps must be right for the others."""
     root = torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.5, 0.0], [0.8, 0.3, 0.4]], dtype=torch.float64)
-    target = torch.tensor([-2.0, 1.0, 1.0], dtype=torch.float64)
+    target = torch.tensor([-0.5, 4.0, 3.0], dtype=torch.float64)
     low, high = torch.zeros(3, dtype=torch.float64), torch.full((3,), 10.0, dtype=torch.float64)
     oracle = Bounded(Residuals(lambda x: root @ (x - target)), low, high)
-    descent = Descent(transform, Backtracking())
-    state = descent.init(torch.ones(3, dtype=torch.float64), Key(0))
-    for _ in range(40):
+    descent = Descent(transform)
+    state = descent.init(torch.tensor([0.0, 3.0, 3.0], dtype=torch.float64), Key(0))
+    for _ in range(steps):
         state = descent.advance(oracle, state)
     theirs = optimize.lsq_linear(root.numpy(), (root @ target).numpy(), (0, 10), tol=1e-14)
-    assert (state.x == 0).any()
-    torch.testing.assert_close(state.x, torch.tensor(theirs.x), rtol=0, atol=1e-5)
+    assert state.x[0] == 0
+    assert (state.x[1:] > 1).all()
+    torch.testing.assert_close(state.x, torch.tensor(theirs.x), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("transform", [Newton(), NewtonCG()], ids=repr)

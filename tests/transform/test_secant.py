@@ -25,9 +25,7 @@ POWELL_START = torch.tensor([3.0, -1.0, 0.0, 1.0], dtype=torch.float64)
 
 
 def powell(x: Tensor) -> Tensor:
-    return (
-        (x[0] + 10 * x[1]) ** 2 + 5 * (x[2] - x[3]) ** 2 + (x[1] - 2 * x[2]) ** 4 + 10 * (x[0] - x[3]) ** 4
-    )
+    return (x[0] + 10 * x[1]) ** 2 + 5 * (x[2] - x[3]) ** 2 + (x[1] - 2 * x[2]) ** 4 + 10 * (x[0] - x[3]) ** 4
 
 
 def ill_conditioned(x: Tensor) -> Tensor:

@@ -105,4 +105,3 @@ def as_directions(direction: Tensor | Combination | Directions, like: Tensor) ->
         return direction
     vector = as_dense(direction, like)
     return Dense(vector if vector.dim() == 2 else vector[None])
-

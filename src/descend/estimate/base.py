@@ -18,7 +18,7 @@ from descend.oracle import Asks, Ledger, Oracle, Slope, check_answers
 __all__ = ["Estimator", "Lifted"]
 
 
-class Estimator(ABC):
+class Estimator(ABC):  # noqa: B024  (a subclass implements what it gives, so nothing is abstract for all)
     """Oracle -> Oracle. A subclass implements the questions that it `gives`.
 
     Class attributes:
@@ -106,28 +106,38 @@ class Lifted(Oracle):
         return self.base.free(x, gradient)
 
     def gradient(self, x: Tensor, key: Key) -> Slope:
-        return (self.estimator.gradient(self.base, x, key) if Asks.GRADIENT in self.estimator.gives
-                else self._below(Asks.GRADIENT).gradient(x, key))
+        return (
+            self.estimator.gradient(self.base, x, key)
+            if Asks.GRADIENT in self.estimator.gives
+            else self._below(Asks.GRADIENT).gradient(x, key)
+        )
 
     def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
-        return (self.estimator.jvp(self.base, x, directions, key) if Asks.JVP in self.estimator.gives
-                else self._below(Asks.JVP).jvp(x, directions, key))
+        return (
+            self.estimator.jvp(self.base, x, directions, key)
+            if Asks.JVP in self.estimator.gives
+            else self._below(Asks.JVP).jvp(x, directions, key)
+        )
 
     def hvp(self, x: Tensor, direction: Tensor, key: Key) -> Tensor:
-        return (self.estimator.hvp(self.base, x, direction, key) if Asks.HVP in self.estimator.gives
-                else self._below(Asks.HVP).hvp(x, direction, key))
+        return (
+            self.estimator.hvp(self.base, x, direction, key)
+            if Asks.HVP in self.estimator.gives
+            else self._below(Asks.HVP).hvp(x, direction, key)
+        )
 
     def residuals(self, x: Tensor, key: Key) -> Tensor:
         return self._below(Asks.RESIDUALS).residuals(x, key)
 
     def jacobian(self, x: Tensor, key: Key) -> Tensor:
-        return (self.estimator.jacobian(self.base, x, key) if Asks.JACOBIAN in self.estimator.gives
-                else self._below(Asks.JACOBIAN).jacobian(x, key))
+        return (
+            self.estimator.jacobian(self.base, x, key)
+            if Asks.JACOBIAN in self.estimator.gives
+            else self._below(Asks.JACOBIAN).jacobian(x, key)
+        )
 
     def _below(self, kind: Asks) -> Oracle:
         """The oracle below, if what it says about this kind may pass the estimator."""
         if kind not in self.answers:
             raise self._refuse(kind)
         return self.base
-
-

@@ -24,8 +24,9 @@ from descend.oracle import Oracle, Slope
 
 __all__ = ["FiniteDifference", "quotients"]
 
-_WORTHWHILE = 64
-"""Dimension from which on the steps are tuned: there it costs a quarter of the gradient, and less and less above."""
+_WORTHWHILE, _MANY, _FEW = 128, 8, 4
+"""Dimension from which on steps are tuned, and on how many coordinates: there it costs a quarter of the gradient, and
+less and less above; below it, where noise makes it necessary, on few."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +41,15 @@ class FiniteDifference(Estimator):
         noise: standard deviation of the objective's noise beside rounding, in the units of f; "auto" measures it
             at every gradient with 7 more evaluations (see `noise_level`); None (default) means rounding only. It has
             a say only where `radius` is None.
-        look: on how many coordinates automatic steps are tuned, see `tuned`. None (default): on 4 to 8 where the point
-            has 64 coordinates or more, or where noise is stated, else on none, since it would cost more than it is
+        look: on how many coordinates automatic steps are tuned, see `tuned`. None (default): on 8 where the point has
+            128 coordinates or more, on 4 where noise is stated, else on none, since it would cost more than it is
             worth; 0: never.
 
     With m points in the formula a gradient takes m d evaluations, or (m - 1) d + 1 if one of them is the centre. Tuning
     takes 4 times as many per coordinate that is looked at, and noise one more.
 
     How good automatic steps are, against the best of all fixed steps on twelve smooth functions, sizes of x from
-    1e-6 to 1e6, two-point formulas: tuned (64 coordinates or more, or ``look=4`` at any number) the error of the
+    1e-6 to 1e6, two-point formulas: tuned (128 coordinates or more, or ``look=4`` at any number) the error of the
     gradient is within 2 times the best on all of them in float64 and float32, and on ten of twelve in bfloat16
     (within 3 on all). Not tuned it is within 2 times on three quarters of them with "forward" and on half with
     "central", within 5 on nearly all; the exceptions (up to 14) bend only over distances much longer than x.
@@ -115,7 +116,7 @@ class FiniteDifference(Estimator):
         """On how many coordinates the steps are tuned."""
         if self.look is not None:
             return self.look
-        return 0 if d < _WORTHWHILE and self.noise is None else min(8, max(4, d // 16))
+        return _MANY if d >= _WORTHWHILE else 0 if self.noise is None else _FEW
 
 
 def quotients(

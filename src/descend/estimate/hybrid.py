@@ -15,7 +15,7 @@ from descend.estimate.base import Estimator
 from descend.key import Key
 from descend.oracle import Asks, Ledger, Oracle, Slope
 
-__all__ = ["Hybrid"]
+__all__ = ["Embedded", "Hybrid", "Restricted"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Hybrid(Estimator):
             if not end <= start < stop:
                 raise InvalidValue(f"the stretch ({start}, {stop}) is empty or overlaps another of {self.parts}")
             if Asks.GRADIENT in estimator.needs or Asks.GRADIENT not in estimator.gives:
-                raise InvalidValue(f"Hybrid needs estimators of gradients from values, such as SPSA(), got {estimator!r}")
+                raise InvalidValue(
+                    f"Hybrid needs estimators of gradients from values, such as SPSA(), got {estimator!r}"
+                )
             end = stop
 
     def at(self, t: int) -> "Hybrid":
@@ -61,7 +63,9 @@ class Hybrid(Estimator):
 
     def gradient(self, oracle: Oracle, x: Tensor, key: Key) -> Slope:
         if max(stop for (_, stop), _ in self.parts) > x.numel():
-            raise ShapeMismatch(f"the stretches {[s for s, _ in self.parts]} reach beyond the point of size {x.numel()}")
+            raise ShapeMismatch(
+                f"the stretches {[s for s, _ in self.parts]} reach beyond the point of size {x.numel()}"
+            )
         exact = oracle.gradient(x, key)
         whole = as_dense(exact.gradient, x).clone()
         for (start, stop), estimator in self.parts:
@@ -158,4 +162,3 @@ class Restricted(Oracle):
         whole = self.x.repeat(len(xs), 1)
         whole[:, self.start : self.stop] = xs
         return whole
-

@@ -90,7 +90,9 @@ class RandomDirections(Estimator):
             numbers = [factor for _, _, factor in self.radius]
         for number in numbers:
             if not (math.isfinite(number) and number > 0):
-                raise InvalidValue(f"radius must be a finite number > 0, got {number!r}; write None to choose it by itself")
+                raise InvalidValue(
+                    f"radius must be a finite number > 0, got {number!r}; write None to choose it by itself"
+                )
 
     @property
     def _leaves_one_out(self) -> bool:
@@ -150,7 +152,7 @@ def _member(kind: type, value: object, what: str) -> object:
 
 
 def automatic_radius(x: Tensor, order: int) -> float:
-    """h = eps^(1/(order + 1)) * rms(x), which balances rounding against truncation for a function as smooth as x is large.
+    """h = eps^(1/(order + 1)) * rms(x): rounding balances truncation for a function as smooth as x is large.
 
     eps is that of x's dtype, and rms(x) is taken as 1 where x is zero. It is rounded to a power of two, so that it does
     not change with every step.
@@ -184,9 +186,10 @@ def SPSA(
 
 
 def MeZO(radius: Radius = 1e-3, samples: int = 1) -> RandomDirections:
-    """SPSA with normal directions held as a seed (Malladi et al. 2023): nothing of size d as long as no dense transform follows.
+    """SPSA with normal directions held as a seed (Malladi et al. 2023): nothing of size d is made.
 
-    It is no estimator of its own: `SPSA` without a dense transform has the same memory and better constants.
+    That holds as long as no dense transform follows. It is no estimator of its own: `SPSA` without a dense transform
+    has the same memory and better constants.
     """
     return RandomDirections(RandomLaw.NORMAL, "central", samples, radius)
 
@@ -226,5 +229,5 @@ def SphereSmoothing(
     coupling: Coupling | str = Coupling.INDEPENDENT,
     baseline: Literal["centre", "leave-one-out", "mean"] = "centre",
 ) -> RandomDirections:
-    """The gradient of f averaged over a ball (Flaxman et al. 2005): directions uniform on the sphere of radius sqrt d."""
+    """The gradient of f averaged over a ball (Flaxman et al. 2005): directions uniform on a sphere."""
     return RandomDirections(RandomLaw.SPHERE, formula, samples, radius, coupling, baseline)

@@ -19,6 +19,8 @@ from torch import Tensor
 from . import reference
 from .law import Law
 
+__all__ = ["add", "combine", "dot", "fill"]
+
 _DTYPES = frozenset((torch.float64, torch.float32, torch.bfloat16, torch.float16))
 _DOT = 2**17  # float64 numbers that `dot` holds at a time: 1 MB
 

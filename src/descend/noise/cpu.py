@@ -31,6 +31,8 @@ from torch.autograd.graph import increment_version
 
 from .law import Law
 
+__all__ = ["add", "combine", "fill"]
+
 _FLOAT, _DOUBLE, _BFLOAT = 0, 1, 2
 KINDS = {torch.float32: _FLOAT, torch.float64: _DOUBLE, torch.bfloat16: _BFLOAT}
 _SIGN, _NORMAL = 0, 1  # tags

@@ -27,6 +27,8 @@ from enum import Enum
 from fractions import Fraction
 from math import sqrt
 
+__all__ = ["Law"]
+
 LANES = 64
 PHILOX_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 PHILOX_WEYL = (0x9E3779B9, 0xBB67AE85)

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from .law import LANES, PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL, Law
 
+__all__ = ["add", "combine", "fill"]
+
 _BLOCK = 2**14  # lanes that one run of Philox serves
 _PIECE = 2**17  # numbers made at a time
 

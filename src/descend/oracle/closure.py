@@ -100,45 +100,45 @@ class Closure(Leaf):
         Then they are not written to either: the forward runs under `Intercept`.
         """
         if x.is_meta:
-            return self._along_here(directions, scales, key)
+            return self._each(scales, key, lambda row, scale: self._value_intercepted(directions, row, scale, key))
         if directions.count * x.numel() <= BLOCK and not isinstance(directions, Dense):
             directions = Dense(directions.dense(x))
         alone = self.parameters.alone()
-        work = alone if alone is not None and alone.dtype == x.dtype else torch.empty_like(x) if x.numel() <= BLOCK else x
-        centre: float | None = None
-        answers = []
-        with Randomness(key) as randomness:
-            for row, line in enumerate(scales.tolist()):
-                values = []
-                for scale in line:
-                    if scale == 0.0 and centre is not None:
-                        values.append(centre)
-                        continue
-                    self._move(x, directions, row, scale, work)
-                    values.append(evaluate(self.loss_here, key, self.ledger, self.on_failure))
-                    randomness.again()
-                    if scale == 0.0:
-                        centre = values[-1]
-                answers.append(values)
-        return torch.tensor(answers, dtype=torch.float64)
+        whole = alone is not None and alone.dtype == x.dtype
+        # where a probe is made: in the parameter itself if it is the whole point, else in a scratch of the point's size
+        work = alone if whole else torch.empty_like(x) if x.numel() <= BLOCK else x
 
-    def _along_here(self, directions: Directions, scales: Tensor, key: Key) -> Tensor:
-        answers = []
+        def ask(row: int, scale: float) -> float:
+            self._move(x, directions, row, scale, work)  # pyright: ignore[reportArgumentType]  # None is not whole
+            return evaluate(self.loss_here, key, self.ledger, self.on_failure)
+
+        return self._each(scales, key, ask)
+
+    def _each(self, scales: Tensor, key: Key, ask: Callable[[int, float], float]) -> Tensor:
+        """ask(row, scale) for every entry, the centre only once, all under the same randomness."""
         centre: float | None = None
+        answers = []
         with Randomness(key) as randomness:
             for row, line in enumerate(scales.tolist()):
                 values = []
                 for scale in line:
                     if scale != 0.0 or centre is None:
-                        mode = Intercept(self.parameters, directions, row, scale) if scale else _NO_CONTEXT
-                        with mode:
-                            value = evaluate(self.loss_here, key, self.ledger, self.on_failure)
+                        value = ask(row, scale)
                         randomness.again()
-                        centre = value if scale == 0.0 else centre
-                        self.unseen -= mode.seen if isinstance(mode, Intercept) else set()
-                    values.append(centre if scale == 0.0 else value)
+                    else:
+                        value = centre
+                    if scale == 0.0:
+                        centre = value
+                    values.append(value)
                 answers.append(values)
         return torch.tensor(answers, dtype=torch.float64)
+
+    def _value_intercepted(self, directions: Directions, row: int, scale: float, key: Key) -> float:
+        # a scale of zero is intercepted too, so that every forward takes the same way
+        with Intercept(self.parameters, directions, row, scale) as mode:
+            value = evaluate(self.loss_here, key, self.ledger, self.on_failure)
+        self.unseen -= mode.seen
+        return value
 
     def _move(self, x: Tensor, directions: Directions, row: int, scale: float, work: Tensor) -> None:
         """Put the parameters at x + scale * z_row."""
@@ -250,7 +250,7 @@ class Closure(Leaf):
 
 
 def _takes_flag(closure: Callable[..., Any]) -> bool:
-    """Whether the closure has an argument `backward`; functions are not inspected, which would cost as much as a loss."""
+    """Whether the closure has an argument `backward`; inspecting a function would cost as much as a loss."""
     code = getattr(closure, "__code__", None)
     if code is not None:
         return "backward" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -258,5 +258,3 @@ def _takes_flag(closure: Callable[..., Any]) -> bool:
         return "backward" in inspect.signature(closure).parameters
     except (TypeError, ValueError):
         return False
-
-

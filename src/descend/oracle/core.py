@@ -42,8 +42,10 @@ class Asks(Flag):
 _REMEDY = {
     Asks.VALUE: "An objective that returns a number answers it: Function(f).",
     Asks.VALUES: "An objective that returns a number answers it: Function(f).",
-    Asks.GRADIENT: "Estimate it, `estimator=SPSA()` or `oracle | FiniteDifference()`, or let autograd answer: Differentiable(f).",
-    Asks.JVP: "Let forward-mode autograd answer, Differentiable(f), or difference values: ForwardGradient(jvp='central').",
+    Asks.GRADIENT: "Estimate it, `estimator=SPSA()` or `oracle | FiniteDifference()`, "
+    "or let autograd answer: Differentiable(f).",
+    Asks.JVP: "Let forward-mode autograd answer, Differentiable(f), "
+    "or difference values: ForwardGradient(jvp='central').",
     Asks.HVP: "Difference the gradient, `oracle | DifferencedHvp()`, or let autograd answer: Differentiable(f).",
     Asks.RESIDUALS: "State the problem as residuals: Residuals(forward, data).",
     Asks.JACOBIAN: "State the problem as differentiable residuals, Residuals(forward, data), "
@@ -149,15 +151,17 @@ class Oracle:
         """
         rows, kept, back = probes(scales)
         chunk = max(1, self.memory // max(1, x.numel() * x.element_size()))
-        amounts = kept.to(x)
+        named, amounts = rows.tolist(), kept.to(x)
         answers = []
-        buffer = x.repeat(min(chunk, len(rows)), 1)  # one for all chunks: fresh memory costs more than the copy into it
-        for first in range(0, len(rows), chunk):
-            some = slice(first, min(len(rows), first + chunk))
+        buffer = x.repeat(
+            min(chunk, len(named)), 1
+        )  # one for all chunks: fresh memory costs more than the copy into it
+        for first in range(0, len(named), chunk):
+            some = slice(first, min(len(named), first + chunk))
             points = buffer[: some.stop - first]
             if first > 0:
                 points.copy_(x)
-            directions.perturb(points, rows[some].tolist(), amounts[some])
+            directions.perturb(points, named[some], amounts[some])
             answers.append(self.values(points, key))
         return torch.cat(answers)[back]
 

@@ -132,22 +132,23 @@ class Function(Leaf):
 
     def _settled(self, ask: Callable[[Tensor, Key], list[Outcome]], xs: Tensor, key: Key) -> Tensor:
         """All points at once, and those that failed again as often as the policy says."""
-        values = torch.empty(len(xs), dtype=torch.float64)
+        values = torch.empty(0)
         failed, causes, first = list(range(len(xs))), dict[int, Exception | None](), not self.ledger.counts
         for turn in range(self.on_failure.attempts):
             last = turn == self.on_failure.attempts - 1
             self.ledger.charge("value", len(failed))
             outcomes = ask(xs if turn == 0 else xs[failed], key if turn == 0 else key.fold("retry", turn))
             found = [math.nan if isinstance(outcome, Exception) else outcome for outcome in outcomes]
-            values[failed] = torch.tensor(found, dtype=torch.float64)
+            answered = torch.tensor(found, dtype=torch.float64)
+            values = answered if turn == 0 else values.index_put_((torch.tensor(failed),), answered)
+            if bool(values.isfinite().all()):
+                return values
             again = []
             for i, outcome, value in zip(failed, outcomes, found, strict=True):
                 if not math.isfinite(value):
                     again.append(i)
                     causes[i] = settle(outcome, first and last and i == 0, self.ledger, self.on_failure)[1]
             failed = again
-            if not failed:
-                return values
         for i in failed:
             values[i] = self.on_failure.answer(self.ledger.last_failure, causes[i])
         return values

@@ -42,8 +42,8 @@ class Intercept(TorchFunctionMode):
         row, scale: which one, and how far.
 
     Attributes:
-        seen: indices of the parameters that some function has received. One that is never seen was reached in a way that
-            no torch function shows (NumPy, compiled code), or is not used at all.
+        seen: indices of the parameters that some function has received. One that is never seen was reached in a way
+            that no torch function shows (NumPy, compiled code), or is not used at all.
     """
 
     def __init__(self, parameters: Parameters, directions: Directions, row: int, scale: float) -> None:
@@ -52,6 +52,10 @@ class Intercept(TorchFunctionMode):
         self.seen: set[int] = set()
         pairs = zip(parameters.tensors, parameters.layout.offsets, strict=True)
         self._places = {id(p): (i, start) for i, (p, start) in enumerate(pairs)}
+
+    def __enter__(self) -> "Intercept":
+        super().__enter__()
+        return self
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -84,6 +88,8 @@ class Intercept(TorchFunctionMode):
 
     def _move(self, flat: Tensor, start: int) -> None:
         """flat += scale * z[start:], block by block."""
+        if self.scale == 0.0:
+            return
         scale = torch.tensor([self.scale], dtype=flat.dtype, device=flat.device)
         for low in range(0, flat.numel(), BLOCK):
             self.directions.perturb(flat[None, low : low + BLOCK], [self.row], scale, start + low)

@@ -36,5 +36,3 @@ def as_float(value: Any) -> float:
         f"the objective returned {kind.__name__}{shape} where one number was expected; "
         "return a float or a 0-d tensor (reduce a batch of losses with .mean())"
     )
-
-

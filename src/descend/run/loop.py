@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from descend.errors import BudgetExhausted, CompositionError, InvalidValue
-from descend.estimate.base import Estimator
+from descend.estimate.base import Estimator, Lifted
 from descend.key import Key, as_key
 from descend.oracle import Function, OnFailure, Oracle
 from descend.oracle.bounded import Bounded, as_bounds
 from descend.oracle.function import Executor
+from descend.oracle.wrap import Wrapped
 from descend.run.compose import Composition, compose, default_until
 from descend.run.method import Method
 from descend.run.point import Start
@@ -77,7 +78,7 @@ def minimize(
     start = Start.of(x0)
     oracle = _as_oracle(f, start, executor, on_failure)
     if bounds is not None:
-        oracle = Bounded(oracle, *as_bounds(bounds, start.x, start.shape))
+        oracle = _bounded(oracle, bounds, start)
     rule = default_until(until, start.x.numel())
     parts = compose(oracle, estimator, method)
     if callback is not None and not callable(callback):
@@ -145,3 +146,15 @@ def _as_oracle(f: Any, start: Start, executor: Executor | None, on_failure: OnFa
     if not callable(f):
         raise InvalidValue(f"f must be a function that returns a number, or an oracle, got {f!r}")
     return Function(start.of_flat_points(f), takes=start.takes, executor=executor, on_failure=on_failure)
+
+
+def _bounded(oracle: Oracle, bounds: Any, start: Start) -> Oracle:
+    inside = oracle
+    while isinstance(inside, Wrapped):
+        inside = inside.base
+    if isinstance(inside, Lifted):
+        raise CompositionError(
+            f"bounds must hold for the probes of {inside.estimator!r} too, so they belong inside: "
+            "write minimize(f, x0, estimator=..., bounds=...), or Bounded(f, low, high) | estimator"
+        )
+    return Bounded(oracle, *as_bounds(bounds, start.x, start.shape))

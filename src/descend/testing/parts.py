@@ -6,16 +6,25 @@ follows it says in which way it is used.
 
 from typing import Any
 
+from torch import Tensor
+
 from descend.estimate import (
     RDSA,
     SPSA,
+    DifferencedHvp,
+    DifferencedJacobian,
     FiniteDifference,
+    ForwardGradient,
     GaussianSmoothing,
+    Guided,
+    Hybrid,
     MeZO,
+    RandomCoordinates,
     RandomDirections,
     SphereSmoothing,
 )
 from descend.estimate.base import Estimator
+from descend.key import Key
 from descend.layout import Layout
 from descend.step import (
     Backtracking,
@@ -59,7 +68,12 @@ from descend.transform import (
     polar,
 )
 
-__all__ = ["estimators", "steps", "transforms"]
+__all__ = ["curvatures", "estimators", "steps", "transforms"]
+
+
+def _along_the_point(x: Tensor, key: Key) -> Tensor:
+    """The gradient of |x|^2 / 2, as good a surrogate as any."""
+    return x
 
 
 def estimators(d: int) -> dict[str, Estimator]:
@@ -79,11 +93,28 @@ def estimators(d: int) -> dict[str, Estimator]:
         "GaussianSmoothing": GaussianSmoothing(samples=5),
         "SphereSmoothing": SphereSmoothing(),
         "MeZO": MeZO(),
+        "ForwardGradient": ForwardGradient(),
+        "ForwardGradient central": ForwardGradient(2, jvp="central"),
+        "ForwardGradient orthonormal": ForwardGradient(3, orthonormal=True),
+        "Guided": Guided(_along_the_point, 2, alpha=1.0, beta=float(d)),
+        "Guided halfway": Guided(_along_the_point),
+        "Hybrid": Hybrid((((0, 2), SPSA()), ((3, d), FiniteDifference()))),
+        "RandomCoordinates": RandomCoordinates(2),
+        "RandomCoordinates cyclic": RandomCoordinates(1, "forward", cyclic=True, unbiased=False),
         "RandomDirections uniform": RandomDirections("uniform", "backward3", 2),
         "RandomDirections antithetic": RandomDirections("normal", "central4", 2, coupling="antithetic"),
         "RandomDirections orthogonal": RandomDirections("sign", samples=3, coupling="orthogonal"),
         "RandomDirections quasi": RandomDirections("sphere", samples=4, coupling="quasi"),
     }
+
+
+def curvatures() -> dict[str, Estimator]:
+    """Estimators of second derivatives and Jacobians, which stand behind one of gradients or alone.
+
+    >>> curvatures()["DifferencedHvp"].gives.words()
+    'HVP'
+    """
+    return {"DifferencedHvp": DifferencedHvp(), "DifferencedJacobian": DifferencedJacobian()}
 
 
 def transforms(d: int) -> dict[str, Transform[Any]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from descend.direction import BLOCK, Combination
 from descend.key import Key
-from descend.layout import Parameters
+from descend.layout import Parameters, add_all, copy_all
 from descend.oracle import Oracle
 from descend.transform.chain import At, Transform, merged, part_of
 
@@ -64,7 +64,7 @@ class Gradients:
     def is_finite(self) -> bool:
         """Whether every gradient is finite."""
         grads = [p.grad for p in self.parameters.tensors if p.grad is not None]
-        return all(math.isfinite(norm) for norm in torch.stack(torch._foreach_norm(grads)).tolist()) if grads else True
+        return all(math.isfinite(norm) for norm in torch.stack([g.norm() for g in grads]).tolist()) if grads else True
 
     def take(self, block: Block, out: Tensor) -> Tensor:
         """Copy a block of the gradient into `out`."""
@@ -76,7 +76,7 @@ class Gradients:
         if len(pairs) < len(views):
             out.zero_()
         if pairs:
-            torch._foreach_copy_([v for v, _ in pairs], [g for _, g in pairs])
+            copy_all([v for v, _ in pairs], [g for _, g in pairs])
         return out
 
 
@@ -144,7 +144,7 @@ def update_blocks(
         x = flat.new_empty(0)
         if reads:
             x = torch.empty_like(flat)
-            torch._foreach_copy_(block.cut(x, live), pieces)
+            copy_all(block.cut(x, live), pieces)
         direction = _take(source, block, flat)
         at = At(x, oracle, key, value)
         part = states if len(blocks) == 1 else part_of(states, block.start, block.stop, d)
@@ -152,7 +152,7 @@ def update_blocks(
         for transform, state in zip(chains[block.group], part, strict=True):
             direction, new = transform(direction, state, at)
             changed.append(new)
-        torch._foreach_add_(pieces, block.cut(direction, live), alpha=-rate)
+        add_all(pieces, block.cut(direction, live), -rate)
         after = tuple(changed) if len(blocks) == 1 else merged(states, tuple(changed), block.start, block.stop, d)
     return after
 

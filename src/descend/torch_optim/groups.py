@@ -4,6 +4,7 @@ Hyperparameters of separable transforms become keys of the parameter groups by t
 schedulers can change them and groups can differ in them.
 """
 
+import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -31,6 +32,7 @@ __all__ = [
     "Rates",
     "as_groups",
     "calibratable",
+    "check_keys",
     "first_rate",
     "grown",
     "hyperparameters",
@@ -79,6 +81,15 @@ def as_groups(params: nn.Module | Iterable[Any]) -> list[Any]:
 def calibratable(estimators: Sequence[Estimator], chain: Sequence[Transform[Any]]) -> bool:
     """Whether gains can be found by asking: a random-direction estimator alone, with no transform behind it."""
     return len(estimators) == 1 and isinstance(estimators[0], RandomDirections) and not chain
+
+
+def check_keys(group: Mapping[str, Any], known: set[str]) -> None:
+    """Raise for a key that means nothing in a parameter group, suggesting the nearest that does."""
+    for name in group:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InvalidValue(f"unknown key {name!r} in a parameter group; {hint}Known are {sorted(known)}")
 
 
 def first_rate(lr: Rate | None, chain: Sequence[Transform[Any]], rule: Step[Any] | None, calibrates: bool) -> float:
@@ -175,7 +186,7 @@ def with_radii(
 
 
 def streams(lifted: Oracle, closure: Closure) -> bool:
-    """Whether an estimate can be made with no copy of the parameters: large, with seeded directions and a set radius."""
+    """Whether an estimate needs no copy of the parameters: they are many, directions seeded, and the radius set."""
     if not isinstance(lifted, Lifted) or lifted.base is not closure or closure.parameters.size <= BLOCK:
         return False
     estimator = lifted.estimator

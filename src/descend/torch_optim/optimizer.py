@@ -5,7 +5,6 @@ nothing of size d is made beyond the transforms' own memory. Otherwise the param
 point, one step of `Descent` is made there, and the result is written back.
 """
 
-import difflib
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -32,6 +31,7 @@ from descend.torch_optim.groups import (
     Rates,
     as_groups,
     calibratable,
+    check_keys,
     first_rate,
     grown,
     hyperparameters,
@@ -56,8 +56,8 @@ class Optimizer(torch.optim.Optimizer):
     Args:
         params: a module (its parameters with requires_grad, or all of them if none has it), an iterable of tensors
             or of (name, tensor) pairs, or of dicts that are parameter groups. A group may set `lr`, any numeric
-            hyperparameter of a separable transform by its name, the `radius` of the estimator, and an `estimator` of its
-            own: then autograd answers for the groups that have none.
+            hyperparameter of a separable transform by its name, the `radius` of the estimator, and an `estimator` of
+            its own: then autograd answers for the groups that have none.
         parts: in the order of the conversation. Without an estimator gradients come from autograd.
         lr: the learning rate, a number or a schedule from the number of steps taken; torch's lr_scheduler works on
             it. Without it, second-order transforms take steps of length 1, and a random-direction estimator alone
@@ -176,12 +176,7 @@ class Optimizer(torch.optim.Optimizer):
         own = group.pop("estimator", None)
         if own is not None and not isinstance(own, Estimator):
             raise InvalidValue(f"a group's estimator must be an estimator such as SPSA(), got {own!r}")
-        known = {"params", "param_names", "initial_lr", *self.defaults}
-        for name in group:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise InvalidValue(f"unknown key {name!r} in a parameter group; {hint}Known are {sorted(known)}")
+        check_keys(group, {"params", "param_names", "initial_lr", *self.defaults})
         rates([group])
         super().add_param_group(group)
         self._own.append(own)
@@ -200,7 +195,9 @@ class Optimizer(torch.optim.Optimizer):
             closure: returns the loss. Without it the parameters' .grad are used as they are, which only autograd's
                 gradients and a fixed step allow; then it returns None.
         """
-        hooked = _global_pre_hooks or self._optimizer_step_pre_hooks or _global_post_hooks or self._optimizer_step_post_hooks
+        hooked = (
+            _global_pre_hooks or self._optimizer_step_pre_hooks or _global_post_hooks or self._optimizer_step_post_hooks
+        )
         if hooked:
             for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
                 hook(self, (closure,), {})
@@ -214,7 +211,8 @@ class Optimizer(torch.optim.Optimizer):
                 hook(self, (closure,), {})
         return None if closure is None else torch.scalar_tensor(loss, dtype=self.parameters.dtype)
 
-    step.hooked = True  # type: ignore[attr-defined]  # hooks run above; torch's profiling wrapper costs a third of a step
+    # hooks run above; torch's profiling wrapper costs a third of a small step
+    step.hooked = True  # type: ignore[attr-defined]
 
     def _step(self, closure: Callable[..., Any] | None) -> float:
         self._closure.closure = closure or _no_closure
@@ -228,9 +226,7 @@ class Optimizer(torch.optim.Optimizer):
             self._begin(closure)
         if closure is None:
             if self._lifted is not self._closure or self._rule is not None:
-                raise InvalidValue(
-                    f"{self!r} has to evaluate the loss; write step(closure) with a closure that returns it"
-                )
+                raise InvalidValue(f"{self!r} has to evaluate the loss: write step(closure), which returns it")
             return self._walk(Slope(Gradients(self.parameters)), key)  # type: ignore[arg-type]
         if self._pair is not None:
             return self._pair_step(key)
@@ -264,7 +260,8 @@ class Optimizer(torch.optim.Optimizer):
     def _pair_step(self, key: Key) -> float:
         """The fast version of the general step below, bit for bit."""
         t, gains, lr = self.t, self.gains, self._rates[0]
-        loss, taken = self._pair(key, t, (lambda _: lr) if gains is None else (lambda length: gains.rate(t, length)))  # type: ignore[misc]
+        rate = (lambda _: lr) if gains is None else (lambda length: gains.rate(t, length))
+        loss, taken = self._pair(key, t, rate)  # type: ignore[misc]
         self.t += 1
         self.rejected += not taken
         return loss
@@ -277,7 +274,8 @@ class Optimizer(torch.optim.Optimizer):
         home = self.parameters.gather()
         if self._calibrates and closure is not None:
             try:
-                self.gains = calibrate(self._closure, self.estimators[0], home, self.key.fold("gains"))  # type: ignore[arg-type]
+                estimator: Any = self.estimators[0]
+                self.gains = calibrate(self._closure, estimator, home, self.key.fold("gains"))
             finally:
                 self._closure.restore(home)
             self._settings = None
@@ -333,7 +331,7 @@ class Optimizer(torch.optim.Optimizer):
         return after.loss
 
     def standing(self) -> DescentState:
-        """Where the descent stands, as `Descent` would say it; what reads transforms' memories takes it, see `averaged`."""
+        """Where the descent stands, as `Descent` would say it, for what reads transforms' memories: see `averaged`."""
         x = self.parameters.gather()
         states = init_chain(self._chain, x) if self._states is None else self._states
         return DescentState(x, math.nan, math.nan, self.t, self.rejected, self.key, states, self._rule_state)
@@ -359,7 +357,6 @@ class Optimizer(torch.optim.Optimizer):
         packed["state"] = pack(rest, self.parameters.layout)
         return packed
 
-    @torch._disable_dynamo
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state; parameters themselves are not part of it, as in torch.
 
@@ -388,7 +385,7 @@ class Optimizer(torch.optim.Optimizer):
         return (*self.estimators, *self.chain, *([self._rule] if self._rule else []))
 
     def __repr__(self) -> str:
-        return f"Optimizer({', '.join([f'{self.parameters.size} parameters', *map(repr, self.parts)])})"
+        return f"Optimizer({self.parameters.size} parameters, {', '.join(map(repr, self.parts))})"
 
     def __getstate__(self) -> dict[str, Any]:
         derived = ("parameters", "_closure", "_lifted", "_blocks", "_pair")

@@ -1,7 +1,7 @@
 """A whole step of SPSA on live parameters in as few operations as it takes.
 
-It is the fast version of `RandomDirections.gradient` over a `Closure` followed by `update_blocks`, for one symmetric pair
-of probes along one direction and no transform, on points small enough that Python's own time counts. The numbers
+It is the fast version of `RandomDirections.gradient` over a `Closure` followed by `update_blocks`, for one symmetric
+pair of probes along one direction and no transform, on points small enough that Python's own time counts. The numbers
 are theirs bit for bit, which a test checks; nothing else may be added here.
 """
 
@@ -96,4 +96,3 @@ def pair_step(closure: Closure, estimator: RandomDirections) -> PairStep | None:
     if not fits or isinstance(estimator.radius, tuple):
         return None
     return PairStep(closure, estimator.law.element, estimator.radius)  # type: ignore[union-attr]  # names are members
-

@@ -95,9 +95,7 @@ def apply_chain(
     return gradient, tuple(after)
 
 
-def _blockwise(
-    chain: Sequence[Transform[Any]], gradient: Tensor, states: tuple[Any, ...], at: At
-) -> tuple[Any, ...]:
+def _blockwise(chain: Sequence[Transform[Any]], gradient: Tensor, states: tuple[Any, ...], at: At) -> tuple[Any, ...]:
     """Separable transforms applied to one block after another; the direction overwrites `gradient`."""
     d = gradient.numel()
     after: tuple[Any, ...] = states

@@ -112,6 +112,7 @@ class ConjugateGradient(Transform[ConjugateState]):
 
     separable: ClassVar[bool] = False
     reads_point: ClassVar[bool] = True
+    natural_length: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.restart > 0:

@@ -85,6 +85,7 @@ class Newton(Transform[NewtonState]):
     needs: ClassVar[Asks] = Asks.HVP
     separable: ClassVar[bool] = False
     reads_point: ClassVar[bool] = True
+    natural_length: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.floor < 1:
@@ -128,6 +129,7 @@ class NewtonCG(Transform[NewtonState]):
     needs: ClassVar[Asks] = Asks.HVP
     separable: ClassVar[bool] = False
     reads_point: ClassVar[bool] = True
+    natural_length: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.max_products is not None and self.max_products < 1:
@@ -211,6 +213,7 @@ class GaussNewton(Transform[NewtonState]):
     needs: ClassVar[Asks] = Asks.RESIDUALS | Asks.JACOBIAN
     separable: ClassVar[bool] = False
     reads_point: ClassVar[bool] = True
+    natural_length: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.damping) and self.damping >= 0):

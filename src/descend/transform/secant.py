@@ -119,6 +119,7 @@ class BFGS(Transform[SecantState]):
 
     separable: ClassVar[bool] = False
     reads_point: ClassVar[bool] = True
+    natural_length: ClassVar[bool] = True
 
     def init(self, x: Tensor) -> SecantState:
         return _fresh(x)
@@ -158,6 +159,7 @@ class SR1(Transform[SecantState]):
 
     separable: ClassVar[bool] = False
     reads_point: ClassVar[bool] = True
+    natural_length: ClassVar[bool] = True
 
     def init(self, x: Tensor) -> SecantState:
         return _fresh(x)
@@ -237,6 +239,7 @@ class LBFGS(Transform[LimitedState]):
 
     separable: ClassVar[bool] = False
     reads_point: ClassVar[bool] = True
+    natural_length: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.history < 1:
