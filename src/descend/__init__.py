@@ -127,7 +127,7 @@ _ROOMS = {
     ],
     "step": [
         "Backtracking", "Cosine", "Exponential", "Fixed", "LevenbergMarquardt", "PiecewiseConstant", "Polynomial",
-        "Power", "Wolfe", "TrustRegion", "WarmUp",
+        "Power", "StrongWolfe", "TrustRegion", "WarmUp",
     ],
     "torch_optim": ["Optimizer"],
     "transform": [
@@ -213,11 +213,11 @@ __all__ = [
     "SphereSmoothing",
     "StepNorm",
     "Steps",
+    "StrongWolfe",
     "Target",
     "TrustRegion",
     "WarmUp",
     "WeightDecay",
-    "Wolfe",
     "averaged",
     "direction",
     "errors",

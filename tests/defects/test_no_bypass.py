@@ -19,7 +19,7 @@ from descend.torch_optim import Optimizer
 D = 5
 BLIND = {name: e for name, e in estimators(D).items() if not e.needs & (Asks.GRADIENT | Asks.JVP | Asks.HVP)}
 RULES = {name: step for name, step in steps().items() if not isinstance(step, dd.Fixed) or name == "Cosine"}
-EVERY_TRANSFORM = transforms(D)
+EVERY_TRANSFORM = {name: part for name, part in transforms(D).items() if " " not in name}
 START = torch.linspace(-1.0, 2.0, D, dtype=torch.float64)
 
 
@@ -44,7 +44,10 @@ def _stepped(estimator: Estimator, parts: list[object]) -> Planted:
 @pytest.mark.parametrize("name", BLIND)
 def test_no_composition_goes_round_the_estimator(name: str, face) -> None:
     refused, ran = [], 0
-    for transform_name, transform in [("none", None), *EVERY_TRANSFORM.items()]:
+    chains = {"none": None} | EVERY_TRANSFORM
+    if " " in name:  # variants of an estimator go the same ways
+        chains = {kind: chains[kind] for kind in ("none", "Adam", "BFGS", "Newton", "GaussNewton", "NewtonCG")}
+    for transform_name, transform in chains.items():
         for step_name, step in RULES.items():
             parts = [part for part in (transform, step) if part is not None]
             try:
@@ -57,7 +60,7 @@ def test_no_composition_goes_round_the_estimator(name: str, face) -> None:
             ran += 1
     asks_more = {"Newton", "NewtonCG", "GaussNewton", "TrustRegion", "LevenbergMarquardt"}
     assert all(asks_more & {t, s} for t, s in refused)
-    assert ran >= (len(EVERY_TRANSFORM) - 3) * (len(RULES) - 2)
+    assert ran == (len(chains) - 3) * (len(RULES) - 2)
 
 
 @pytest.mark.parametrize("curious", [dd.Newton(), dd.NewtonCG(), dd.TrustRegion()], ids=repr)

@@ -133,7 +133,7 @@ def test_the_mean_is_right_for_every_law_and_number_of_samples_and_radius_per_gr
     groups = [{"params": [a], "radius": 1e-1}, {"params": [b], "radius": 1e-4}]
     optimizer = Optimizer(groups, dd.RandomDirections(law, samples=samples), lr=1.0, key=0)
     estimates = []
-    for _ in range(800):
+    for _ in range(500):
         with torch.no_grad():
             a.zero_(), b.zero_()
         optimizer.step(lambda: truth[:3] @ a + truth[3:] @ b)

@@ -14,7 +14,7 @@ import descend as dd
 from descend.estimate.base import Estimator
 from descend.oracle import Asks, Function
 from descend.run import Evaluations, Steps, minimize
-from descend.step import Wolfe
+from descend.step import StrongWolfe
 from descend.testing.objectives import Failing, rosenbrock
 from descend.torch_optim import Optimizer
 
@@ -116,7 +116,7 @@ METHODS: dict[str, tuple[Any, ...]] = {
     "plain": (),
     "Adam": (dd.Adam(),),
     "BFGS, Backtracking": (dd.BFGS(), dd.Backtracking()),
-    "LBFGS, Wolfe": (dd.LBFGS(), Wolfe()),
+    "LBFGS, Wolfe": (dd.LBFGS(), StrongWolfe()),
 }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import descend as dd
 from descend.estimate.base import Estimator
 from descend.oracle import Asks, Raise
-from descend.step import Step, Wolfe
+from descend.step import Step, StrongWolfe
 from descend.testing.objectives import Failing, rosenbrock
 from descend.testing.parts import estimators
 from descend.torch_optim import Optimizer
@@ -25,16 +25,16 @@ SHAPES = ((2, 2), (2,))
 # beside every estimator alone: all that asks more than once per step
 COMPOSITIONS: dict[str, tuple[Estimator | Transform | Step, ...]] = {
     "SPSA, Adam": (dd.SPSA(), dd.Adam()),
-    "SPSA, Wolfe": (dd.SPSA(), Wolfe()),
+    "SPSA, Wolfe": (dd.SPSA(), StrongWolfe()),
     "FiniteDifference, BFGS, Backtracking": (dd.FiniteDifference(), dd.BFGS(), dd.Backtracking()),
-    "FiniteDifference, LBFGS, Wolfe": (dd.FiniteDifference(), dd.LBFGS(), Wolfe()),
+    "FiniteDifference, LBFGS, Wolfe": (dd.FiniteDifference(), dd.LBFGS(), StrongWolfe()),
     "FiniteDifference, Newton-CG": (dd.FiniteDifference(), dd.DifferencedHvp(), dd.NewtonCG(max_products=2), dd.Backtracking()),
     "FiniteDifference, trust region": (dd.FiniteDifference("forward"), dd.DifferencedHvp(), dd.TrustRegion(max_products=2)),
     "differenced Hvp, Newton": (dd.DifferencedHvp(), dd.Newton(), dd.Backtracking()),
     "Newton-CG": (dd.NewtonCG(), dd.Backtracking()),
     "trust region": (dd.TrustRegion(),),
     "autograd, Adam": (dd.Adam(),),
-    "autograd, LBFGS, Wolfe": (dd.LBFGS(), Wolfe()),
+    "autograd, LBFGS, Wolfe": (dd.LBFGS(), StrongWolfe()),
     "autograd, ConjugateGradient, Backtracking": (dd.ConjugateGradient(), dd.Backtracking()),
 }
 COMPOSITIONS |= {f"{name} alone": (estimator,) for name, estimator in ESTIMATORS.items()}

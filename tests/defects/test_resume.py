@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import descend as dd
 from descend.errors import StateMismatch
-from descend.step import Wolfe
+from descend.step import StrongWolfe
 from descend.testing.parts import estimators, transforms
 from descend.torch_optim import Optimizer
 
@@ -63,7 +63,7 @@ CONFIGURATIONS: dict[str, Make] = {
         m, dd.FiniteDifference("forward"), dd.BFGS(), dd.Backtracking(), key=key
     ),
     "FiniteDifference, LBFGS": lambda m, key: Optimizer(m, dd.FiniteDifference(), dd.LBFGS(), lr=0.5, key=key),
-    "LBFGS, Wolfe": lambda m, key: Optimizer(m, dd.LBFGS(), Wolfe(), key=key),
+    "LBFGS, Wolfe": lambda m, key: Optimizer(m, dd.LBFGS(), StrongWolfe(), key=key),
     "trust region": lambda m, key: Optimizer(m, dd.TrustRegion(), key=key),
     "Adam": lambda m, key: Optimizer(m, dd.Adam(amsgrad=True), lr=1e-2, key=key),
     "AdamW, groups": lambda m, key: Optimizer(

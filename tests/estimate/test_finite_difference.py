@@ -256,7 +256,8 @@ def test_typical_sizes() -> None:
     normal = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     sizes = typical(normal, torch.arange(1000))
     assert bool(((sizes > 0.3) & (sizes < 1.5)).all())  # no coordinate near zero is taken for a tiny one
-    torch.testing.assert_close(typical(1e-6 * normal, torch.tensor([3, 500])), 1e-6 * sizes[[3, 500]], rtol=1e-3, atol=0)
+    smaller = typical(1e-6 * normal, torch.tensor([3, 500]))
+    torch.testing.assert_close(smaller, 1e-6 * sizes[[3, 500]], rtol=1e-3, atol=0)
     layers = torch.cat([normal[:500], torch.zeros(500)])
     assert bool((typical(layers, torch.arange(500, 1000)) > 0.3).all())  # zero biases: as large as the weights
     outlier = torch.cat([torch.ones(63), torch.tensor([1e6])])

@@ -29,7 +29,7 @@ from descend.run import (
     Target,
     minimize,
 )
-from descend.step import Backtracking, Wolfe
+from descend.step import Backtracking, StrongWolfe
 from descend.transform import BFGS, LBFGS, Adam
 
 
@@ -293,8 +293,8 @@ def _methods() -> list[Any]:
         (SPSA(samples=4), Descent(Adam(), lr=0.1)),
         (GaussianSmoothing(samples=12), Descent(Backtracking())),
         (GaussianSmoothing(samples=12, formula="forward"), Descent(lr=0.01)),
-        (FiniteDifference(), Descent(BFGS(), Wolfe())),
-        (FiniteDifference("forward"), Descent(LBFGS(), Wolfe())),
+        (FiniteDifference(), Descent(BFGS(), StrongWolfe())),
+        (FiniteDifference("forward"), Descent(LBFGS(), StrongWolfe())),
         (RandomCoordinates(block=2), Descent(lr=0.05)),
     ]
     return [pytest.param(*row, id=f"{row[0]}-{row[1]}"[:60]) for row in rows]
@@ -507,6 +507,14 @@ def test_by_default_a_run_ends_where_nothing_moves() -> None:
     result = minimize(f, np.zeros(4))
     assert result.reason == "the iterate did not move in 3 steps"
     assert f.calls < 200
+
+
+def test_by_default_a_run_ends_where_x_moves_in_its_last_bits_only() -> None:
+    """In this box BFGS goes on for hundreds of steps of 1e-18 after f has reached its last bit."""
+    x0 = torch.full((20,), -1.2, dtype=torch.float64)
+    result = minimize(Differentiable(rosenbrock), x0, bounds=(-2, 0.5))
+    assert np.sum(result.history.value == result.last_fun) <= 11
+    assert result.fun == pytest.approx(17.4937816899, rel=1e-10)
 
 
 # Noise

@@ -64,6 +64,7 @@ RUN = [at(i, best=1 / i, moved=1 / i) for i in range(1, 30)]
         (NoImprovement(4, tol=0.1), RUN, 9),  # 1, 1/2, 1/3, 1/5 count
         (NoImprovement(3), [at(i, best=math.nan) for i in range(1, 9)], 3),
         (NoImprovement(3), [at(i, best=math.nan if i < 3 else 1.0) for i in range(1, 9)], 6),
+        (NoImprovement(3), [at(i, refused=i % 2 == 0) for i in range(1, 9)], 7),
         (Rejections(3), [at(i, refused=i != 4) for i in range(1, 9)], 3),
         (Rejections(4), [at(i, refused=i != 4) for i in range(1, 9)], 8),
         (Steps(7) | Target(0.2), RUN, 5),

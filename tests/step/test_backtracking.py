@@ -15,7 +15,7 @@ from descend.key import Key
 from descend.oracle import Asks, Differentiable, Function, Oracle, Slope
 from descend.oracle.bounded import Bounded
 from descend.problems import rosenbrock, two_dimensional
-from descend.step import Backtracking, Wolfe
+from descend.step import Backtracking, StrongWolfe
 from descend.step.backtracking import cubic_through, quadratic_through
 from descend.transform import BFGS, LBFGS
 
@@ -93,7 +93,7 @@ def test_interpolants_find_the_minimum_of_what_they_interpolate() -> None:
     assert quadratic_through(0.0, -1.0, 1.0, -1.0) == math.inf  # a line has no minimum
 
 
-STEPS = [Backtracking(), Wolfe()]
+STEPS = [Backtracking(), StrongWolfe()]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
@@ -126,7 +126,7 @@ class Counting(Oracle):
         return Slope(torch.ones_like(x))
 
 
-@pytest.mark.parametrize("step", [Backtracking(max_evals=7), Wolfe(max_evals=7)], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("step", [Backtracking(max_evals=7), StrongWolfe(max_evals=7)], ids=lambda step: type(step).__name__)
 @pytest.mark.parametrize("answer", [1.0, 2.0, math.nan, math.inf, -math.inf])
 def test_it_gives_up_at_x_after_so_many_points_all_asked_with_one_key(step: Any, answer: float) -> None:
     oracle, x = Counting(answer), torch.tensor([1.0, 2.0])

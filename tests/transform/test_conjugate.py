@@ -16,7 +16,7 @@ from descend.key import Key
 from descend.oracle import Differentiable, Oracle
 from descend.oracle.bounded import Bounded
 from descend.problems import rosenbrock, two_dimensional
-from descend.step import Wolfe
+from descend.step import StrongWolfe
 from descend.transform import At, Beta, ConjugateGradient
 
 LIKE = torch.zeros(1, dtype=torch.float64)
@@ -100,7 +100,7 @@ def steps_until(f: Callable[[Tensor], Tensor], x: Tensor, descent: Descent, gtol
 def test_as_good_as_scipy(name: str) -> None:
     """The same minimizer with at most twice SciPy's gradients, though a descent asks each accepted one again."""
     f, x = PROBLEMS[name]
-    ours, asked = steps_until(f, x, Descent(ConjugateGradient(), Wolfe(c2=0.1)), 1e-6)
+    ours, asked = steps_until(f, x, Descent(ConjugateGradient(), StrongWolfe(c2=0.1)), 1e-6)
     calls = 0
 
     def both(point: np.ndarray) -> tuple[float, np.ndarray]:
@@ -118,7 +118,7 @@ def test_as_good_as_scipy(name: str) -> None:
 @pytest.mark.parametrize("beta", Beta)
 @pytest.mark.parametrize("name", ["rosenbrock 2", "rosenbrock 10", "beale"])
 def test_every_formula_solves_curved_valleys(beta: Beta, name: str) -> None:
-    steps_until(*PROBLEMS[name], Descent(ConjugateGradient(beta), Wolfe(c2=0.1)), 1e-6)
+    steps_until(*PROBLEMS[name], Descent(ConjugateGradient(beta), StrongWolfe(c2=0.1)), 1e-6)
 
 
 def test_without_restarts_fletcher_reeves_gets_stuck() -> None:
@@ -126,7 +126,7 @@ def test_without_restarts_fletcher_reeves_gets_stuck() -> None:
     with pytest.raises(AssertionError, match="has not converged"):
         steps_until(
             *PROBLEMS["rosenbrock 10"],
-            Descent(ConjugateGradient(Beta.FLETCHER_REEVES, math.inf), Wolfe(c2=0.1)),
+            Descent(ConjugateGradient(Beta.FLETCHER_REEVES, math.inf), StrongWolfe(c2=0.1)),
             1e-6,
         )
 
@@ -152,7 +152,7 @@ def test_every_direction_descends_also_under_noise(beta: Beta) -> None:
 
 @pytest.mark.parametrize("beta", Beta)
 def test_saved_at_any_step_it_goes_on_bit_for_bit(beta: Beta) -> None:
-    descent, oracle = Descent(ConjugateGradient(beta), Wolfe(c2=0.1)), Differentiable(rosenbrock)
+    descent, oracle = Descent(ConjugateGradient(beta), StrongWolfe(c2=0.1)), Differentiable(rosenbrock)
     whole = broken = descent.init(torch.tensor([-1.1, 2.5]), Key(3))
     for _ in range(20):
         broken = tree.from_plain(tree.to_plain(broken))
@@ -163,7 +163,7 @@ def test_saved_at_any_step_it_goes_on_bit_for_bit(beta: Beta) -> None:
 
 def test_float32_and_bounds() -> None:
     oracle = Bounded(Differentiable(rosenbrock), torch.tensor([-2.0, -2.0]), torch.tensor([0.5, 3.0]))
-    descent = Descent(ConjugateGradient(), Wolfe(c2=0.1))
+    descent = Descent(ConjugateGradient(), StrongWolfe(c2=0.1))
     state = descent.init(torch.tensor([-1.1, 2.5]), Key(0))
     for _ in range(100):
         state = descent.advance(oracle, state)

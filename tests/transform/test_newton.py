@@ -17,7 +17,7 @@ from descend.key import Key
 from descend.oracle import Asks, Differentiable, Function, Oracle, Residuals, check_answers
 from descend.oracle.bounded import Bounded
 from descend.problems import rosenbrock, two_dimensional
-from descend.step import Backtracking, LevenbergMarquardt, TrustRegion, Wolfe
+from descend.step import Backtracking, LevenbergMarquardt, StrongWolfe, TrustRegion
 from descend.transform import At, GaussNewton, Newton, NewtonCG
 from descend.transform.krylov import truncated_cg
 from descend.transform.newton import DampedLeastSquares, hessian
@@ -61,7 +61,7 @@ def test_newton_cg_solves_a_quadratic_as_well_as_it_promises(size: float) -> Non
 
 
 @pytest.mark.parametrize("transform", [Newton(), NewtonCG()], ids=repr)
-@pytest.mark.parametrize("step", [Backtracking(), Wolfe()], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("step", [Backtracking(), StrongWolfe()], ids=lambda step: type(step).__name__)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_as_good_as_scipy(name: str, step: Any, transform: Any) -> None:
     """The same minimizer in at most 1.2 times the steps of SciPy's Newton-CG."""

@@ -16,7 +16,7 @@ from descend.key import Key
 from descend.oracle import Asks, Differentiable, Oracle, Slope
 from descend.oracle.bounded import Bounded
 from descend.problems import rosenbrock, two_dimensional
-from descend.step import Backtracking, Fixed, Wolfe
+from descend.step import Backtracking, Fixed, StrongWolfe
 from descend.transform import BFGS, LBFGS, SR1, At
 from descend.transform.secant import bfgs_update, sr1_update, two_loop
 
@@ -80,7 +80,7 @@ def by_scipy(f: Callable[[Tensor], Tensor], x: Tensor, method: str, options: dic
 def test_as_good_as_scipy(name: str, transform: Any, method: str, options: dict[str, float]) -> None:
     """The same minimizer with at most twice SciPy's gradients, though a descent asks each accepted one again."""
     f, x = PROBLEMS[name]
-    ours, asked = minimized(f, x, Descent(transform, Wolfe()), 1e-6)
+    ours, asked = minimized(f, x, Descent(transform, StrongWolfe()), 1e-6)
     theirs, calls = by_scipy(f, x, method, options)
     assert asked <= 2 * calls
     assert f(ours) <= f(theirs) + 1e-9
@@ -99,7 +99,7 @@ def test_the_unit_step_is_the_one_to_try(name: str, transform: Any, step: Any) -
         minimized(lambda x: 1e5 * f(x), x, Descent(transform, step), 1e-1)
 
 
-@pytest.mark.parametrize("step", [Wolfe(), Backtracking()], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("step", [StrongWolfe(), Backtracking()], ids=lambda step: type(step).__name__)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_sr1_solves_them_too(name: str, step: Any) -> None:
     minimized(*PROBLEMS[name], Descent(SR1(), step), 1e-6)
@@ -188,7 +188,7 @@ def test_a_step_that_went_nowhere_is_a_reason_to_forget(transform: Any) -> None:
 
 
 @pytest.mark.parametrize("transform", [BFGS(), LBFGS(4), SR1()], ids=repr)
-@pytest.mark.parametrize("step", [Wolfe(), Backtracking()], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("step", [StrongWolfe(), Backtracking()], ids=lambda step: type(step).__name__)
 def test_saved_at_any_step_it_goes_on_bit_for_bit(transform: Any, step: Any) -> None:
     descent, oracle = Descent(transform, step), Differentiable(rosenbrock)
     whole = broken = descent.init(torch.tensor([-1.1, 2.5]), Key(3))
@@ -202,7 +202,7 @@ def test_saved_at_any_step_it_goes_on_bit_for_bit(transform: Any, step: Any) -> 
 @pytest.mark.parametrize("transform", [BFGS(), LBFGS(), SR1()], ids=repr)
 @pytest.mark.parametrize(("dtype", "good"), [(torch.float32, 1e-6), (torch.bfloat16, 8.0)])
 def test_other_dtypes(transform: Any, dtype: torch.dtype, good: float) -> None:
-    descent, oracle = Descent(transform, Wolfe()), Differentiable(rosenbrock)
+    descent, oracle = Descent(transform, StrongWolfe()), Differentiable(rosenbrock)
     state = descent.init(torch.tensor([-1.1, 2.5], dtype=dtype), Key(0))
     for _ in range(70):
         state = descent.advance(oracle, state)
@@ -229,7 +229,7 @@ def test_they_ask_for_nothing_but_the_gradient(transform: Any) -> None:
 
 
 @pytest.mark.parametrize("transform", [BFGS(), LBFGS(), SR1()], ids=repr)
-@pytest.mark.parametrize("step", [Wolfe(), Backtracking()], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("step", [StrongWolfe(), Backtracking()], ids=lambda step: type(step).__name__)
 def test_bounds_hold_and_the_minimizer_is_scipys(transform: Any, step: Any) -> None:
     low = torch.full((6,), -0.5, dtype=torch.float64)
     high = torch.tensor([0.4, 2.0, 0.3, 2.0, 0.6, 2.0], dtype=torch.float64)

@@ -22,7 +22,7 @@ from descend.estimate.stencil import Stencil, stencil
 from descend.key import Key
 from descend.oracle import Oracle, Slope
 
-__all__ = ["FiniteDifference", "quotients"]
+__all__ = ["FiniteDifference", "check_radius", "given_steps", "quotients"]
 
 _WORTHWHILE, _MANY, _FEW = 128, 8, 4
 """Dimension from which on steps are tuned, and on how many coordinates: there it costs a quarter of the gradient, and

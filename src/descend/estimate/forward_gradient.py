@@ -39,6 +39,7 @@ class ForwardGradient(Estimator):
     Raises:
         InvalidValue: an unknown law or jvp, fewer than one sample, a radius <= 0 or with an exact jvp.
 
+    >>> import torch
     >>> from descend.oracle import Differentiable
     >>> oracle = Differentiable(lambda x: (x**2).sum()) | ForwardGradient(samples=3, orthonormal=True)
     >>> oracle.gradient(torch.tensor([1.0, 2.0, 3.0]), Key(0)).gradient.dense(torch.zeros(())).round()
@@ -57,9 +58,7 @@ class ForwardGradient(Estimator):
         if self.jvp not in ("exact", "forward", "central"):
             raise InvalidValue(f"jvp={self.jvp!r} is unknown; write 'exact', 'forward' or 'central'")
         if self.jvp == "exact" and self.radius is not None:
-            raise InvalidValue(
-                f"an exact jvp has no radius, got {self.radius!r}; write jvp='central', or no radius"
-            )
+            raise InvalidValue(f"an exact jvp has no radius, got {self.radius!r}; write jvp='central', or no radius")
         coupling = Coupling.ORTHOGONAL if self.orthonormal else Coupling.INDEPENDENT
         formula = "central" if self.jvp == "exact" else self.jvp
         directions = RandomDirections(self.law, formula, self.samples, self.radius, coupling)

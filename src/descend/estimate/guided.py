@@ -45,7 +45,7 @@ class Guided(Estimator):
             size and the dtype of the point.
 
     A gradient takes 2 n evaluations and one surrogate gradient, and n vectors of memory. Where the surrogate is zero
-    the directions are those of alpha = 1.
+    or not finite the directions are those of alpha = 1.
 
     Raises:
         InvalidValue: alpha outside [0, 1], beta or radius not positive, samples < 1.
@@ -98,7 +98,7 @@ class Guided(Estimator):
         return z.to(x)
 
     def _basis(self, x: Tensor, key: Key) -> Tensor:
-        """U: an orthonormal basis (d, k) of the surrogate gradients, without those that are zero or dependent."""
+        """U: an orthonormal basis (d, k) of the surrogate gradients, without those that say nothing new."""
         if isinstance(self.surrogate, Oracle):
             found = as_dense(self.surrogate.gradient(x, key).gradient, x)
         else:
@@ -109,6 +109,7 @@ class Guided(Estimator):
                 f"a surrogate gradient must have the point's {x.numel()} elements, got shape {tuple(found.shape)}"
             )
         lengths = guides.norm(dim=1, keepdim=True)
-        basis, triangle = torch.linalg.qr((guides / lengths)[lengths[:, 0] > 0].T)
+        usable = (lengths > 0) & torch.isfinite(lengths)
+        basis, triangle = torch.linalg.qr((guides / lengths)[usable[:, 0]].T)
         independent = triangle.diagonal().abs() > 1e-5
         return basis[:, independent]

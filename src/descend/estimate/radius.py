@@ -30,7 +30,7 @@ _ONE_SCALE = 1.6
 """Up to this spread of ln|x_i| the coordinates have one scale; those of a normal law around zero spread by 1.11."""
 
 _ABOVE = 0.3
-"""The mean of ln|z| is -0.635 for a standard normal z; this puts the typical size between it and the root mean square."""
+"""The mean of ln|z| for a standard normal z is -0.635; this puts the typical size between it and the rms."""
 
 Ask = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -63,7 +63,9 @@ def typical(x: Tensor, indices: Tensor) -> Tensor:
     if bool((count == 0).any()):
         everywhere = _logs(x)
         everywhere = everywhere[torch.isfinite(everywhere)]
-        mean = mean.where(count > 0, everywhere.mean() if len(everywhere) else torch.tensor(-_ABOVE))
+        mean = mean.where(
+            count > 0, everywhere.mean() if len(everywhere) else torch.tensor(-_ABOVE, dtype=torch.float64)
+        )
         spread = spread.where(count > 0, torch.zeros(()))
     usual, own = mean[block] + _ABOVE, _logs(x[indices.to(x.device)])
     several = (spread[block] - _ONE_SCALE).clamp(0, 1)

@@ -14,7 +14,7 @@ from descend.estimate.random_directions import RandomDirections
 from descend.key import Key
 from descend.oracle import Asks, Oracle, check_answers
 from descend.run.method import Method
-from descend.run.until import Evaluations, Rejections, StepNorm, Until
+from descend.run.until import Evaluations, NoImprovement, Rejections, StepNorm, Until
 from descend.step.backtracking import Backtracking
 from descend.transform.secant import BFGS
 
@@ -79,10 +79,18 @@ def compose(oracle: Oracle, estimator: Estimator | None, method: Method[Any] | N
     return Composition(oracle, estimator, method)
 
 
-def default_until(until: Until | None, d: int) -> Until:
-    """The stopping rule where nobody names one: a generous budget, and no waiting where nothing moves any more."""
+def default_until(until: Until | None, d: int, falling: bool) -> Until:
+    """The stopping rule where nobody names one: a generous budget, and no waiting where nothing changes any more.
+
+    Args:
+        until: what somebody named, if anybody did.
+        d: the dimension.
+        falling: whether the method knows f at every iterate and makes it fall, as the default one does. In the end
+            it may move in the last bits for long, while f stays the same.
+    """
     if until is None:
-        return Evaluations(_PATIENCE * (d + 1)) | StepNorm(0.0, steps=3) | Rejections()
+        rule = Evaluations(_PATIENCE * (d + 1)) | StepNorm(0.0, steps=3) | Rejections()
+        return rule | NoImprovement(10) if falling else rule
     if not isinstance(until, Until):
         raise InvalidValue(f"until={until!r} is not a stopping rule; write until=Evaluations(1000) or Target(1e-6)")
     return until

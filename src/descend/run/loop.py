@@ -53,7 +53,8 @@ def minimize(
         method: anything with `needs`, `init` and `advance`, see `Method`; default BFGS with backtracking, or, behind a
             random-direction estimator, descent with calibrated gains.
         until: when to stop; rules are combined with | and &. Default 500 * (d + 1) evaluations, or when the iterate
-            has not moved in 3 steps, or when 20 steps in a row failed.
+            has not moved in 3 steps, or when 20 steps in a row failed; and with the default BFGS when f has not
+            fallen in 10 steps.
         executor: where the evaluations of a batch run, `Serial()`, `Batched()` or `Processes(n)`; default in this
             process, vmapped if f takes tensors and a checked trial shows that it can be. It is closed at the end.
         key: randomness, a `Key` or an integer; default fresh entropy. The same key repeats the run bit for bit.
@@ -79,8 +80,8 @@ def minimize(
     oracle = _as_oracle(f, start, executor, on_failure)
     if bounds is not None:
         oracle = _bounded(oracle, bounds, start)
-    rule = default_until(until, start.x.numel())
     parts = compose(oracle, estimator, method)
+    rule = default_until(until, start.x.numel(), falling=method is None and parts.method is not None)
     if callback is not None and not callable(callback):
         raise InvalidValue(f"callback={callback!r} cannot be called; write a function of one argument, a Progress")
     ledger, outer = oracle.ledger, oracle.ledger.limit

@@ -229,6 +229,8 @@ class Target(Until):
 class NoImprovement(Until):
     """Stop when the best loss has not fallen by more than tol within so many steps.
 
+    Steps that were rejected because evaluations failed are not counted, see `Rejections`.
+
     Args:
         steps: at least 1.
         tol: in the units of f, >= 0; default 0, any improvement counts.
@@ -245,11 +247,13 @@ class NoImprovement(Until):
         return math.inf, 0
 
     def __call__(self, progress: Progress, memory: Any) -> tuple[str, Any]:
-        best, since = memory
-        if progress.best < best - self.tol or (math.isinf(best) and progress.best < best):
-            return "", (progress.best, progress.steps)
-        stop = progress.steps - since >= self.steps
-        return (f"the best loss did not fall by more than {self.tol:g} in {self.steps} steps" if stop else ""), memory
+        best, stale = memory
+        if progress.best < best - self.tol:
+            return "", (progress.best, 0)
+        stale += not progress.refused
+        stop = stale >= self.steps
+        reason = f"the best loss did not fall by more than {self.tol:g} in {self.steps} steps"
+        return (reason if stop else ""), (best, stale)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from descend.step.base import Moved, Step
 from descend.step.fixed import Fixed
 from descend.step.schedule import Cosine, Exponential, PiecewiseConstant, Polynomial, Power, WarmUp
 from descend.step.trust_region import LevenbergMarquardt, TrustRegion
-from descend.step.wolfe import Wolfe
+from descend.step.wolfe import StrongWolfe
 
 __all__ = [
     "Backtracking",
@@ -18,7 +18,7 @@ __all__ = [
     "Polynomial",
     "Power",
     "Step",
+    "StrongWolfe",
     "TrustRegion",
     "WarmUp",
-    "Wolfe",
 ]

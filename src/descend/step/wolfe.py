@@ -21,11 +21,11 @@ from descend.step.backtracking import quadratic_through
 from descend.step.base import Moved, Step
 from descend.step.line import Line, LineState, Trial, check_search
 
-__all__ = ["Wolfe", "cubic_between"]
+__all__ = ["StrongWolfe", "cubic_between"]
 
 
 @dataclass(frozen=True)
-class Wolfe(Step[LineState]):
+class StrongWolfe(Step[LineState]):
     """A t with f(x - t * direction) <= f(x) - c1 * t * rate and |phi'(t)| <= c2 * rate, where rate = -phi'(0).
 
     The second condition makes gradient differences show positive curvature, which `BFGS` and `LBFGS` learn from and
@@ -51,7 +51,7 @@ class Wolfe(Step[LineState]):
     >>> from descend.oracle import Differentiable
     >>> from descend.transform import LBFGS
     >>> rosenbrock = Differentiable(lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2)
-    >>> descent = Descent(LBFGS(), Wolfe())
+    >>> descent = Descent(LBFGS(), StrongWolfe())
     >>> state = descent.init(torch.tensor([-1.1, 2.5], dtype=torch.float64), Key(0))
     >>> for _ in range(60):
     ...     state = descent.advance(rosenbrock, state)
@@ -67,7 +67,7 @@ class Wolfe(Step[LineState]):
     needs: ClassVar[Asks] = Asks.VALUE | Asks.GRADIENT
 
     def __post_init__(self) -> None:
-        check_search("Wolfe", self.lr, self.c1, self.max_evals)
+        check_search("StrongWolfe", self.lr, self.c1, self.max_evals)
         if not self.c1 < self.c2 < 1:
             raise InvalidValue(f"Wolfe needs c1 < c2 < 1, got c1={self.c1!r} and c2={self.c2!r}; write c1=1e-4, c2=0.5")
 

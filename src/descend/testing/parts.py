@@ -36,9 +36,9 @@ from descend.step import (
     Polynomial,
     Power,
     Step,
+    StrongWolfe,
     TrustRegion,
     WarmUp,
-    Wolfe,
 )
 from descend.transform import (
     BFGS,
@@ -172,5 +172,5 @@ def steps() -> dict[str, Step[Any]]:
         "Power": Fixed(Power(1e-2)),
         "TrustRegion": TrustRegion(),
         "WarmUp": Fixed(WarmUp(Cosine(1e-2, steps=10), steps=3)),
-        "Wolfe": Wolfe(),
+        "StrongWolfe": StrongWolfe(),
     }

@@ -79,7 +79,7 @@ class ConjugateState:
 class ConjugateGradient(Transform[ConjugateState]):
     """p = g + beta p_before: four vectors of memory, and no matrix.
 
-    It needs a step rule that searches nearly exactly, ``Wolfe(c2=0.1)``; without, it is hardly better than the
+    It needs a step rule that searches nearly exactly, ``StrongWolfe(c2=0.1)``; without, it is hardly better than the
     gradient. What it returns is p at the length at which it
     promises what the last step gained, so that the unit step is the one to try first.
 
@@ -97,9 +97,9 @@ class ConjugateGradient(Transform[ConjugateState]):
     >>> from descend.descent import Descent
     >>> from descend.key import Key
     >>> from descend.oracle import Differentiable
-    >>> from descend.step import Wolfe
+    >>> from descend.step import StrongWolfe
     >>> bowl = Differentiable(lambda x: (x[0] - 1) ** 2 + 100 * (x[1] + 2) ** 2)
-    >>> descent = Descent(ConjugateGradient(), Wolfe(c2=0.1))
+    >>> descent = Descent(ConjugateGradient(), StrongWolfe(c2=0.1))
     >>> state = descent.init(torch.zeros(2), Key(0))
     >>> for _ in range(15):
     ...     state = descent.advance(bowl, state)

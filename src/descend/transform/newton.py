@@ -180,8 +180,7 @@ class DampedLeastSquares:
         """p (d,); with damping 0 the shortest one, in which singular values at the level of rounding count as 0."""
         s = self.sizes
         kept = s > torch.finfo(s.dtype).eps * max(self.right.shape) * s.max()
-        # s / (s^2 + damping), without squaring where nothing is damped
-        filters = torch.where(kept, 1 / (s + damping / s), 0.0) if damping == 0 else s / (s * s + damping)
+        filters = torch.where(kept, 1 / s, 0.0) if damping == 0 else s / (s * s + damping)
         q = self.right.T @ (filters * self.coefficients)
         return q if self.scale is None else q / self.scale
 

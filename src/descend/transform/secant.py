@@ -95,7 +95,7 @@ class BFGS(Transform[SecantState]):
     """H g, with H the BFGS approximation of the inverse Hessian, always positive definite.
 
     Needs (d, d) numbers of memory and as many operations per step; `LBFGS` is the one for many parameters. Pairs
-    without positive curvature are skipped; a step rule that ensures it, `Wolfe`, makes every step count.
+    without positive curvature are skipped; a step rule that ensures it, `StrongWolfe`, makes every step count.
 
     H begins as the identity, and the first direction is the gradient, at most 1 long. While H is still larger than the
     true inverse, H g is shortened until it promises no more than what the last step gained; so the unit step is the one
@@ -107,9 +107,9 @@ class BFGS(Transform[SecantState]):
     >>> from descend.descent import Descent
     >>> from descend.key import Key
     >>> from descend.oracle import Differentiable
-    >>> from descend.step import Wolfe
+    >>> from descend.step import StrongWolfe
     >>> bowl = Differentiable(lambda x: (x[0] - 1) ** 2 + 100 * (x[1] + 2) ** 2)
-    >>> descent = Descent(BFGS(), Wolfe())
+    >>> descent = Descent(BFGS(), StrongWolfe())
     >>> state = descent.init(torch.zeros(2), Key(0))
     >>> for _ in range(10):
     ...     state = descent.advance(bowl, state)
@@ -229,9 +229,9 @@ class LBFGS(Transform[LimitedState]):
     Raises:
         InvalidValue: a history of less than 1.
 
-    >>> from descend.step import Wolfe
+    >>> from descend.step import StrongWolfe
     >>> from descend.descent import Descent
-    >>> Descent(LBFGS(history=5), Wolfe()).needs.words()
+    >>> Descent(LBFGS(history=5), StrongWolfe()).needs.words()
     'VALUE, GRADIENT'
     """
 

@@ -1,0 +1,1 @@
+"""The first job: a small convolutional network learns handwritten digits, with gradients and with estimates of them."""
