@@ -18,8 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from descend import direction, errors, estimate, noise, oracle, plot, problems, run, step, testing, transform
-    from descend.descent import Descent
-    from descend.direction import Combination, Dense, Directions, Seeded
+    from descend.descent import (
+        Descent,
+    )
+    from descend.direction import (
+        Combination,
+        Dense,
+        Directions,
+        Seeded,
+    )
     from descend.estimate import (
         RDSA,
         SPSA,
@@ -36,16 +43,26 @@ if TYPE_CHECKING:
         SphereSmoothing,
         hutchinson_diagonal,
     )
-    from descend.key import Key
-    from descend.layout import Layout
+    from descend.key import (
+        Key,
+    )
+    from descend.layout import (
+        Layout,
+    )
     from descend.oracle import (
         Asks,
+        Averaged,
+        Bounded,
+        Cached,
+        Clipped,
         Closure,
         Differentiable,
         Function,
         Module,
+        Negated,
         Oracle,
         Penalize,
+        Penalized,
         Raise,
         Reject,
         Residuals,
@@ -57,6 +74,7 @@ if TYPE_CHECKING:
         NoImprovement,
         Processes,
         Progress,
+        Rejections,
         Result,
         Seconds,
         Serial,
@@ -74,11 +92,13 @@ if TYPE_CHECKING:
         PiecewiseConstant,
         Polynomial,
         Power,
+        StrongWolfe,
         TrustRegion,
         WarmUp,
-        Wolfe,
     )
-    from descend.torch_optim import Optimizer
+    from descend.torch_optim import (
+        Optimizer,
+    )
     from descend.transform import (
         BFGS,
         LBFGS,
@@ -108,32 +128,42 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "descent": ["Descent"],
-    "direction": ["Combination", "Dense", "Directions", "Seeded"],
-    "estimate": [
-        "DifferencedHvp", "DifferencedJacobian", "FiniteDifference", "ForwardGradient", "GaussianSmoothing", "Guided",
-        "Hybrid", "MeZO", "RDSA", "RandomCoordinates", "RandomDirections", "SPSA", "SphereSmoothing",
-        "hutchinson_diagonal",
+    "descent": [
+        "Descent",
     ],
-    "key": ["Key"],
-    "layout": ["Layout"],
+    "direction": [
+        "Combination", "Dense", "Directions", "Seeded",
+    ],
+    "estimate": [
+        "DifferencedHvp", "DifferencedJacobian", "FiniteDifference", "ForwardGradient", "GaussianSmoothing",
+        "Guided", "Hybrid", "MeZO", "RDSA", "RandomCoordinates", "RandomDirections", "SPSA",
+        "SphereSmoothing", "hutchinson_diagonal",
+    ],
+    "key": [
+        "Key",
+    ],
+    "layout": [
+        "Layout",
+    ],
     "oracle": [
-        "Asks", "Closure", "Differentiable", "Function", "Module", "Oracle", "Penalize", "Raise", "Reject",
-        "Residuals", "Retry",
+        "Asks", "Averaged", "Bounded", "Cached", "Clipped", "Closure", "Differentiable", "Function", "Module",
+        "Negated", "Oracle", "Penalize", "Penalized", "Raise", "Reject", "Residuals", "Retry",
     ],
     "run": [
-        "Batched", "Evaluations", "NoImprovement", "Processes", "Progress", "Result", "Seconds", "Serial", "StepNorm",
-        "Steps", "Target", "minimize",
+        "Batched", "Evaluations", "NoImprovement", "Processes", "Progress", "Rejections", "Result", "Seconds",
+        "Serial", "StepNorm", "Steps", "Target", "minimize",
     ],
     "step": [
-        "Backtracking", "Cosine", "Exponential", "Fixed", "LevenbergMarquardt", "PiecewiseConstant", "Polynomial",
-        "Power", "StrongWolfe", "TrustRegion", "WarmUp",
+        "Backtracking", "Cosine", "Exponential", "Fixed", "LevenbergMarquardt", "PiecewiseConstant",
+        "Polynomial", "Power", "StrongWolfe", "TrustRegion", "WarmUp",
     ],
-    "torch_optim": ["Optimizer"],
+    "torch_optim": [
+        "Optimizer",
+    ],
     "transform": [
-        "AdaGrad", "Adam", "AdamW", "BFGS", "ClipNorm", "ClipValue", "ConjugateGradient", "GaussNewton", "HeavyBall",
-        "IterateAverage", "LBFGS", "LeakyAverage", "Lion", "NAdam", "Newton", "NewtonCG", "Orthogonalize", "RMSProp",
-        "Rprop", "SR1", "Sign", "WeightDecay", "averaged",
+        "AdaGrad", "Adam", "AdamW", "BFGS", "ClipNorm", "ClipValue", "ConjugateGradient", "GaussNewton",
+        "HeavyBall", "IterateAverage", "LBFGS", "LeakyAverage", "Lion", "NAdam", "Newton", "NewtonCG",
+        "Orthogonalize", "RMSProp", "Rprop", "SR1", "Sign", "WeightDecay", "averaged",
     ],
 }  # fmt: skip
 _SUBMODULES = [
@@ -151,10 +181,14 @@ __all__ = [
     "Adam",
     "AdamW",
     "Asks",
+    "Averaged",
     "Backtracking",
     "Batched",
+    "Bounded",
+    "Cached",
     "ClipNorm",
     "ClipValue",
+    "Clipped",
     "Closure",
     "Combination",
     "ConjugateGradient",
@@ -185,6 +219,7 @@ __all__ = [
     "MeZO",
     "Module",
     "NAdam",
+    "Negated",
     "Newton",
     "NewtonCG",
     "NoImprovement",
@@ -192,6 +227,7 @@ __all__ = [
     "Oracle",
     "Orthogonalize",
     "Penalize",
+    "Penalized",
     "PiecewiseConstant",
     "Polynomial",
     "Power",
@@ -202,6 +238,7 @@ __all__ = [
     "RandomCoordinates",
     "RandomDirections",
     "Reject",
+    "Rejections",
     "Residuals",
     "Result",
     "Retry",

@@ -166,8 +166,8 @@ def _compiled() -> _Engine | None:
         return None
     try:
         from . import cpu
-    except ImportError:
-        return None
+    except (ImportError, AttributeError):
+        return None  # not installed, or an interrupted first import left half of numba behind
     return cpu
 
 

@@ -1,5 +1,6 @@
 """Oracles answer questions about an objective; `oracle | estimator` answers more of them."""
 
+from descend.oracle.bounded import Bounded
 from descend.oracle.closure import Closure
 from descend.oracle.core import Asks, Oracle, Slope, check_answers, probes
 from descend.oracle.differentiable import Differentiable
@@ -8,22 +9,30 @@ from descend.oracle.function import Function
 from descend.oracle.ledger import Ledger
 from descend.oracle.module import Module, trainable
 from descend.oracle.residual import Residuals
+from descend.oracle.wrap import Averaged, Cached, Clipped, Negated, Penalized, Wrapped
 
 __all__ = [
     "Asks",
+    "Averaged",
+    "Bounded",
+    "Cached",
+    "Clipped",
     "Closure",
     "Differentiable",
     "Function",
     "Ledger",
     "Module",
+    "Negated",
     "OnFailure",
     "Oracle",
     "Penalize",
+    "Penalized",
     "Raise",
     "Reject",
     "Residuals",
     "Retry",
     "Slope",
+    "Wrapped",
     "check_answers",
     "probes",
     "trainable",
