@@ -41,7 +41,7 @@ def extra_memory(method: Method, data: Digits, key: dd.Key) -> float:
             F.cross_entropy(network(images), labels)
 
     def learn() -> None:
-        optimizer = method.make(network, _STEPS, key)
+        optimizer = method.make(network, key)
         for _ in range(_STEPS):
             optimizer.step(lambda: F.cross_entropy(network(images), labels))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import descend as dd
 from examples.digits.methods import Method
@@ -74,7 +75,8 @@ def train(run: Run, data: Digits, budget: int, key: dd.Key, watch: Callable[[Run
     key = key.fold("seed", run.seed)
     network = Network(key.fold("network"))
     steps = budget // run.method.cost
-    optimizer = run.method.make(network, steps, key.fold(run.method.slug))
+    optimizer = run.method.make(network, key.fold(run.method.slug))
+    schedule = CosineAnnealingLR(optimizer, steps)  # torch's own
     source = batches(data, key.fold("batches"))
     due = {round(steps * i / RECORDS) for i in range(1, RECORDS + 1)}
     run.record(network, data, optimizer.ledger.counts)
@@ -82,9 +84,10 @@ def train(run: Run, data: Digits, budget: int, key: dd.Key, watch: Callable[[Run
     for t in range(1, steps + 1):
         images, labels = next(source)
         optimizer.step(lambda x=images, y=labels: F.cross_entropy(network(x), y))
+        schedule.step()
         if t in due:
             run.seconds += time.perf_counter() - start
             run.record(network, data, optimizer.ledger.counts)
+            run.done = t == steps
             watch(run)
             start = time.perf_counter()
-    run.done = True

@@ -55,8 +55,8 @@ class Descent:
         CompositionError: a part that is neither, a step rule that is not last, or both a step rule and lr.
 
     >>> import descend as dd
-    >>> dd.Descent(dd.Adam(), lr=0.1)
-    Descent(Adam(), Fixed(lr=0.1))
+    >>> dd.Descent(dd.ClipNorm(1.0), dd.Sign(), lr=0.1)
+    Descent(ClipNorm(max_norm=1.0), Sign(), Fixed(lr=0.1))
     """
 
     chain: tuple[Transform[Any], ...]

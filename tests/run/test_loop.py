@@ -566,7 +566,7 @@ def test_a_noisy_torch_objective_is_repeated_by_its_key_and_leaves_the_global_st
         ({"bounds": ((0, 1), (2, 3))}, InvalidValue, "two pairs or"),
         ({"bounds": ("a", "b")}, InvalidValue, "must be a number"),
     ],
-    ids=lambda value: repr(value)[:50],
+    ids=lambda value: repr(value).split(" at 0x")[0][:50],
 )
 def test_wrong_input_gets_a_sentence_before_anything_is_evaluated(
     arguments: dict[str, Any], error: type[Exception], sentence: str

@@ -173,6 +173,7 @@ class Closure(Leaf):
                 if "does not require grad" not in str(error):
                     raise
                 self.silence = True  # the closure calls backward itself: from now on that call is silenced
+                self.ledger.charge("value")
                 with _NoBackward():
                     return as_float(self._call(False))
 

@@ -130,36 +130,35 @@ class Function(Leaf):
             return self._settled(self._batch, xs, key)
         return torch.tensor([self.value(x, key) for x in xs], dtype=torch.float64)
 
-    def _settled(self, ask: Callable[[Tensor, Key], list[Outcome]], xs: Tensor, key: Key) -> Tensor:
+    def _settled(self, ask: Callable[[Tensor, Key], Tensor | list[Outcome]], xs: Tensor, key: Key) -> Tensor:
         """All points at once, and those that failed again as often as the policy says."""
-        values = torch.empty(0)
-        failed, causes, first = list(range(len(xs))), dict[int, Exception | None](), not self.ledger.counts
+        first, causes = not self.ledger.counts, dict[int, Exception | None]()
+        values, failed = torch.full((len(xs),), math.nan, dtype=torch.float64), torch.arange(len(xs))
         for turn in range(self.on_failure.attempts):
             last = turn == self.on_failure.attempts - 1
             self.ledger.charge("value", len(failed))
             outcomes = ask(xs if turn == 0 else xs[failed], key if turn == 0 else key.fold("retry", turn))
-            found = [math.nan if isinstance(outcome, Exception) else outcome for outcome in outcomes]
-            answered = torch.tensor(found, dtype=torch.float64)
-            values = answered if turn == 0 else values.index_put_((torch.tensor(failed),), answered)
-            if bool(values.isfinite().all()):
+            found = outcomes if isinstance(outcomes, Tensor) else _numbers(outcomes)
+            values[failed] = found
+            wrong = (~found.isfinite()).nonzero()[:, 0]
+            for k, i in zip(wrong.tolist(), failed[wrong].tolist(), strict=True):
+                outcome = float(outcomes[k]) if isinstance(outcomes, Tensor) else outcomes[k]
+                causes[i] = settle(outcome, first and last and i == 0, self.ledger, self.on_failure)[1]
+            failed = failed[wrong]
+            if len(failed) == 0:
                 return values
-            again = []
-            for i, outcome, value in zip(failed, outcomes, found, strict=True):
-                if not math.isfinite(value):
-                    again.append(i)
-                    causes[i] = settle(outcome, first and last and i == 0, self.ledger, self.on_failure)[1]
-            failed = again
-        for i in failed:
+        for i in failed.tolist():
             values[i] = self.on_failure.answer(self.ledger.last_failure, causes[i])
         return values
 
-    def _batch(self, xs: Tensor, key: Key) -> list[Outcome]:
+    def _batch(self, xs: Tensor, key: Key) -> Tensor | list[Outcome]:
         """One call for all points. If it raises, it fails for all of them."""
         try:
             answer = self._mapped(xs, key) if self._vmapped else self._call(xs, key)
         except Exception as error:
             if not self._vmapped:
-                return [error] * len(xs)
+                alike: list[Outcome] = [error] * len(xs)
+                return alike
             # it does not always let itself be vmapped: from now on one point at a time
             self.batched = self._vmapped = False
             self.ledger.charge("value", len(xs))
@@ -170,7 +169,7 @@ class Function(Leaf):
                 f"a batched objective must return shape ({len(xs)},) for points of shape {tuple(xs.shape)}, "
                 f"got {tuple(values.shape)}; write batched=False if it takes one point at a time"
             )
-        return values.tolist()
+        return values.detach().to("cpu", torch.float64)
 
     def _mapped(self, xs: Tensor, key: Key) -> Tensor:
         def one(x: Tensor) -> Tensor:
@@ -193,3 +192,9 @@ class Function(Leaf):
         return all(
             math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-300) for a, b in zip(singles, mapped.tolist(), strict=True)
         )
+
+
+def _numbers(outcomes: list[Outcome]) -> Tensor:
+    """Outcomes as float64, NaN where there is an exception."""
+    numbers = [math.nan if isinstance(outcome, Exception) else outcome for outcome in outcomes]
+    return torch.tensor(numbers, dtype=torch.float64)
