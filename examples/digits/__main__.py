@@ -13,14 +13,15 @@ import torch
 from rich.console import Console
 
 import descend as dd
-from examples.digits.measure import extra_memory, time_ratios
-from examples.digits.methods import METHODS, Method
-from examples.digits.page import Facts, write
-from examples.digits.pictures import draw_all
-from examples.digits.show import Display, table_of
-from examples.digits.summary import rows
-from examples.digits.task import Digits, Network, load
-from examples.digits.train import Run, train
+
+from .measure import extra_memory, time_ratios
+from .methods import METHODS, Method
+from .page import Facts, write
+from .pictures import draw_all
+from .show import NOTES, Display, table_of
+from .summary import rows
+from .task import Digits, Network, load
+from .train import Run, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start = time.perf_counter()
     options = _options(arguments)
     torch.set_num_threads(1)  # the tensors are small, and sums come out the same on every machine
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     data, key = load(), dd.Key(options.key)
     parameters = sum(p.numel() for p in Network(key).parameters())
     chosen = [method for method in METHODS if not options.method or method.slug in options.method]
     console.print(
-        f"{len(data.train_labels):,} handwritten digits to learn from, {len(data.test_labels)} to test on; a network of "
-        f"{parameters:,} parameters; {len(chosen)} methods, {options.seeds} seeds, {options.budget:,} forward-equivalents "
-        "each. Ctrl-C ends it with a report of what is there.",
+        f"{len(data.train_labels):,} handwritten digits to learn from, {len(data.test_labels)} to test on; "
+        f"a network of {parameters:,} parameters; {len(chosen)} methods, {options.seeds} seeds, "
+        f"{options.budget:,} forward-equivalents each. Ctrl-C ends it with a report of what is there.",
         highlight=False,
     )
     runs: list[Run] = []
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print("Interrupted before there was anything to report.")
         return 130
     console.print(table_of(table))
+    console.print(NOTES, highlight=False)
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     facts = Facts(
@@ -66,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     report = folder / "report.html"
     write(report, table, draw_all(table, data, folder), facts)
-    console.print(f"{time.perf_counter() - start:.0f} seconds in all. The report, with pictures and settings:", highlight=False)
+    console.print(
+        f"{time.perf_counter() - start:.0f} seconds in all. The report, with pictures and settings:", highlight=False
+    )
     console.print(str(report.resolve()), soft_wrap=True, highlight=False)
     return 130 if interrupted else 0
 
@@ -92,9 +96,13 @@ def _train_all(
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.digits", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--budget", type=_count, default=10_000, help="forward-equivalents per run (default %(default)s)")
+    parser.add_argument(
+        "--budget", type=_count, default=10_000, help="forward-equivalents per run (default %(default)s)"
+    )
     parser.add_argument("--seeds", type=_count, default=3, help="runs per method (default %(default)s)")
-    parser.add_argument("--out", default="out/digits", help="folder for the pictures and the report (default %(default)s)")
+    parser.add_argument(
+        "--out", default="out/digits", help="folder for the pictures and the report (default %(default)s)"
+    )
     parser.add_argument("--key", type=int, default=0, help="the source of everything random (default %(default)s)")
     parser.add_argument(
         "--method",

@@ -17,8 +17,9 @@ from torch.func import functional_call
 from torch.profiler import ProfilerActivity, profile
 
 import descend as dd
-from examples.digits.methods import Method
-from examples.digits.task import BATCH, Digits, Network
+
+from .methods import Method
+from .task import BATCH, Digits, Network
 
 __all__ = ["extra_memory", "peak_bytes", "time_ratios"]
 

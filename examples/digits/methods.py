@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from torch import nn
 
 import descend as dd
-from examples.digits.task import Network
+
+from .task import Network
 
 __all__ = ["METHODS", "Method"]
 
@@ -22,7 +23,7 @@ class Method:
 
     Args:
         slug: its name in options and keys.
-        name: its name in tables and pictures.
+        name: its name in a sentence.
         what: how it gets its gradient, a sentence.
         settings: the code that makes the optimizer.
         cost: forward-equivalents per step.
@@ -36,22 +37,27 @@ class Method:
     cost: int
     make: Callable[[Network, dd.Key], dd.Optimizer]
 
+    @property
+    def title(self) -> str:
+        """Its name in tables and pictures."""
+        return self.name[0].upper() + self.name[1:]
+
 
 def _autograd(network: Network, key: dd.Key) -> dd.Optimizer:
     return dd.Optimizer(network, dd.Adam(), lr=3e-3, key=key)
 
 
 def _forward_gradient(network: Network, key: dd.Key) -> dd.Optimizer:
-    return dd.Optimizer(network, dd.ForwardGradient(law="sign"), dd.Adam(), lr=5e-3, key=key)
+    return dd.Optimizer(network, dd.ForwardGradient(law="sign"), dd.Adam(), lr=6e-3, key=key)
 
 
 def _spsa(network: Network, key: dd.Key) -> dd.Optimizer:
-    return dd.Optimizer(network, dd.SPSA(radius=1e-2), dd.Adam(), lr=5e-3, key=key)
+    return dd.Optimizer(network, dd.SPSA(radius=1e-2), dd.Adam(), lr=6e-3, key=key)
 
 
 def _smoothing(network: Network, key: dd.Key) -> dd.Optimizer:
-    estimator = dd.GaussianSmoothing(radius=1e-2, samples=8, coupling="orthogonal")
-    return dd.Optimizer(network, estimator, dd.Adam(), lr=6e-3, key=key)
+    estimator = dd.GaussianSmoothing(radius=1e-2, samples=4, coupling="orthogonal")
+    return dd.Optimizer(network, estimator, dd.Adam(), lr=9e-3, key=key)
 
 
 def _hybrid(network: Network, key: dd.Key) -> dd.Optimizer:
@@ -78,7 +84,7 @@ def _without_graph(network: Network) -> list[nn.Parameter]:
 METHODS = (
     Method(
         "autograd",
-        "Autograd",
+        "autograd",
         "The exact gradient by a forward and a backward pass. Nothing beats it where it is to be had.",
         "dd.Optimizer(network, dd.Adam(), lr=3e-3)",
         3,
@@ -86,9 +92,9 @@ METHODS = (
     ),
     Method(
         "forward-gradient",
-        "Forward gradient",
+        "forward gradient",
         "The exact slope along one random direction, by one forward pass in dual numbers: no backward pass, no graph.",
-        'dd.Optimizer(network, dd.ForwardGradient(law="sign"), dd.Adam(), lr=5e-3)',
+        'dd.Optimizer(network, dd.ForwardGradient(law="sign"), dd.Adam(), lr=6e-3)',
         2,
         _forward_gradient,
     ),
@@ -96,22 +102,23 @@ METHODS = (
         "spsa",
         "SPSA",
         "The slope along one random direction, from the loss a little to both sides: two forward passes, nothing else.",
-        "dd.Optimizer(network, dd.SPSA(radius=1e-2), dd.Adam(), lr=5e-3)",
+        "dd.Optimizer(network, dd.SPSA(radius=1e-2), dd.Adam(), lr=6e-3)",
         2,
         _spsa,
     ),
     Method(
         "smoothing",
         "Gaussian smoothing",
-        "The mean of the slopes along eight random directions, from nine forward passes: fewer, better steps.",
-        'dd.Optimizer(network, dd.GaussianSmoothing(radius=1e-2, samples=8, coupling="orthogonal"), dd.Adam(), lr=6e-3)',
-        9,
+        "The mean of the slopes along four random directions, from five forward passes: fewer and better steps.",
+        'dd.Optimizer(network, dd.GaussianSmoothing(radius=1e-2, samples=4, coupling="orthogonal"), '
+        "dd.Adam(), lr=9e-3)",
+        5,
         _smoothing,
     ),
     Method(
         "hybrid",
-        "Hybrid",
-        "Autograd for the last layer, SPSA for the convolutions below it, as if they were a black box, in one optimizer.",
+        "hybrid",
+        "Autograd for the last layer and SPSA for the convolutions below it, as for a black box, in one optimizer.",
         'dd.Optimizer([{"params": convolutions, "estimator": dd.SPSA(radius=1e-2), "lr": 3e-3}, '
         '{"params": last_layer, "lr": 1e-2}], dd.Adam())',
         5,
@@ -119,7 +126,7 @@ METHODS = (
     ),
     Method(
         "last-layer",
-        "Last layer only",
+        "last layer only",
         "The control for the hybrid: autograd for the last layer, and the convolutions stay as random as they began.",
         "dd.Optimizer(last_layer, dd.Adam(), lr=1e-2)",
         3,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
-from examples.digits.methods import Method
-from examples.digits.train import Run
+from .methods import Method
+from .train import Run
 
 __all__ = ["GOAL", "Row", "findings", "rows"]
 
@@ -79,68 +79,80 @@ def findings(table: Sequence[Row], parameters: int, tests: int) -> list[str]:
     """What the numbers of this run say, in sentences; only those that the methods that ran can support.
 
     Args:
+        table: the rows.
         parameters: of the network.
         tests: test images.
     """
     by = {row.method.slug: row for row in table}
-    said = []
     exact = by.get("autograd")
     blind = [by[slug] for slug in ("forward-gradient", "spsa", "smoothing") if slug in by]
+    said = []
     if exact and blind:
-        best = max(blind, key=lambda row: row.accuracy)
-        said.append(
-            f"For the same work, the exact gradient recognises {_percent(exact.accuracy)} of the test digits; the best "
-            f"of the methods that never run a backward pass, {best.method.name}, {_percent(best.accuracy)}."
-        )
-        said += _prices(exact, blind)
+        said.append(_about_work(exact, blind))
         said.append(
             f"The reason is the dimension. A random direction shows one number about a gradient of {parameters:,}; a "
-            "backward pass shows all of them, at the price of two more forward passes. The estimates still work because "
-            "each of their steps goes downhill on average, and because the steps are many."
+            "backward pass shows all of them, at the price of two more forward passes. The estimates work "
+            "nevertheless, because each of their steps goes downhill on average, and because there are many steps."
         )
     if "hybrid" in by and "last-layer" in by:
-        said.append(_about_hybrid(by["hybrid"], by["last-layer"]))
-    lean = [row for row in blind if row.method.slug == "spsa"]
-    if exact and lean:
-        said.append(
-            f"In memory it is the other way round: above what inference needs, a step by autograd took "
-            f"{exact.memory:.0f} times the parameters, most of it activations kept for the backward pass, and one by SPSA "
-            f"{lean[0].memory:.0f} times. The first number grows with the batch and the depth of a network, the second "
-            "does not."
-        )
+        said.append(_about_hybrid(by["hybrid"], by["last-layer"], blind))
+    if exact and "spsa" in by:
+        said.append(_about_memory(exact, by["spsa"]))
     error = 100 * math.sqrt(0.95 * 0.05 / tests)
     said.append(
-        f"How sure is this? {tests} test images place an accuracy of 95 % within about ±{error:.0f} point, and the seeds "
-        "differ by about as much. Differences below two points are not findings."
+        f"How sure is this? {tests} test images place an accuracy of 95 % within about ±{error:.0f} point, and the "
+        "seeds differ by about as much. Differences below two points are not findings."
     )
     return said
 
 
-def _prices(exact: Row, blind: Sequence[Row]) -> list[str]:
-    reached = [row for row in blind if row.price is not None]
-    if exact.price is None or not reached:
-        return []
-    cheapest = min(reached, key=lambda row: row.price or 0)
-    return [
-        f"To recognise {GOAL:.0%} of them took {exact.price:,.0f} forward-equivalents by autograd and "
-        f"{cheapest.price:,.0f} by {cheapest.method.name}: {(cheapest.price or 0) / exact.price:.0f} times as many."
-    ]
-
-
-def _about_hybrid(hybrid: Row, control: Row) -> str:
-    gain = 100 * (hybrid.accuracy - control.accuracy)
-    verdict = (
-        f"so training the convolutions through estimates was worth {gain:.1f} points"
-        if gain >= 0.5
-        else "so here it was the last layer that did the work, and estimating the convolutions added nothing that could "
-        "be told from chance"
+def _about_work(exact: Row, blind: Sequence[Row]) -> str:
+    best = max(blind, key=lambda row: row.accuracy)
+    said = (
+        f"For the same work, the network that has its exact gradient recognises {_percent(exact.accuracy)} of the test "
+        f"digits. The best of the methods that never run a backward pass, {best.method.name}, recognises "
+        f"{_percent(best.accuracy)}."
     )
+    prices = {row.method.name: row.price for row in blind if row.price is not None}
+    if exact.price is None or not prices:
+        return said
+    name, price = min(prices.items(), key=lambda item: item[1])
     return (
-        f"Where a part of a model can be differentiated, its gradient should be used: the hybrid reaches "
-        f"{_percent(hybrid.accuracy)}. Its control, which leaves the convolutions as random as they began, reaches "
-        f"{_percent(control.accuracy)}, {verdict}."
+        f"{said} Getting to {_percent(GOAL, 0)} took {exact.price:,.0f} forward-equivalents by autograd and "
+        f"{price:,.0f} by {name}: {price / exact.price:.0f} times as many."
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _about_hybrid(hybrid: Row, control: Row, blind: Sequence[Row]) -> str:
+    gain = 100 * (hybrid.accuracy - control.accuracy)
+    said = (
+        f"Where a part of a model can be differentiated, its gradient should be used: the hybrid recognises "
+        f"{_percent(hybrid.accuracy)}. Its control, which leaves the convolutions as random as they began, recognises "
+        f"{_percent(control.accuracy)}, so "
+    )
+    said += (
+        f"teaching the convolutions by estimates was worth {gain:.1f} points."
+        if gain >= 0.5
+        else "the last layer did the work here; what the estimates taught the convolutions is too little to be seen."
+    )
+    if blind and control.accuracy > max(row.accuracy for row in blind):
+        said += (
+            " Even the control is ahead of every estimate of the whole gradient: an exact gradient of a third of the "
+            "parameters was worth more than a rough one of all."
+        )
+    return said
+
+
+def _about_memory(exact: Row, spsa: Row) -> str:
+    said = (
+        f"A step by autograd took {exact.memory:.1f} times the memory of the parameters above what inference takes, "
+        f"most of it for activations that wait for the backward pass; a step by SPSA took {spsa.memory:.1f} times."
+    )
+    return said + (
+        " The first number grows with the batch and with the depth of a network, the second with neither: it is Adam's "
+        "memory and a few vectors as long as the parameters."
+    )
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"

@@ -69,7 +69,7 @@ class Network(nn.Module):
 
 
 def batches(data: Digits, key: dd.Key) -> Iterator[tuple[Tensor, Tensor]]:
-    """Mini-batches of the training images for ever, every epoch in a new order; its last, incomplete one is left out."""
+    """Mini-batches of the training images for ever, every epoch in a new order; its incomplete last one is left out."""
     n, epoch = len(data.train_labels), 0
     while True:
         order = key.fold(epoch).permutation(n)

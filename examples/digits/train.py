@@ -10,17 +10,18 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import descend as dd
-from examples.digits.methods import Method
-from examples.digits.task import Digits, Network, batches, loss_and_accuracy
 
-__all__ = ["COST", "RECORDS", "Run", "forward_equivalents", "train"]
+from .methods import Method
+from .task import Digits, Network, batches, loss_and_accuracy
+
+__all__ = ["COST", "Run", "forward_equivalents", "train"]
 
 COST = {"value": 1, "gradient": 3, "jvp": 2}
-"""Forward-equivalents of an evaluation: a forward pass is 1 and a backward pass 2, so a gradient is 3; a forward pass in
-dual numbers carries every activation and its derivative, so it is 2."""
+"""Forward-equivalents of an evaluation: a forward pass is 1 and a backward pass 2, so a gradient is 3; a forward pass
+in dual numbers carries every activation and its derivative, so it is 2."""
 
-RECORDS = 80
-"""Points of a learning curve."""
+_RECORDS = 60, 25
+"""Points of a learning curve at equal distances on a logarithmic axis, and on a linear one."""
 
 
 def forward_equivalents(counts: Mapping[str, int]) -> int:
@@ -68,17 +69,18 @@ def train(run: Run, data: Digits, budget: int, key: dd.Key, watch: Callable[[Run
 
     Args:
         run: the method and the seed; filled in place, so that an interrupt leaves what is there.
-        budget: in forward-equivalents; never exceeded.
+        budget: in forward-equivalents; never exceeded, but that a step is made even if it costs more.
         key: of everything random; all methods start from the same network and see the same mini-batches.
         watch: called after every record.
     """
     key = key.fold("seed", run.seed)
     network = Network(key.fold("network"))
-    steps = budget // run.method.cost
+    steps = max(1, budget // run.method.cost)
     optimizer = run.method.make(network, key.fold(run.method.slug))
     schedule = CosineAnnealingLR(optimizer, steps)  # torch's own
     source = batches(data, key.fold("batches"))
-    due = {round(steps * i / RECORDS) for i in range(1, RECORDS + 1)}
+    early, evenly = _RECORDS
+    due = {round(steps ** (i / early)) for i in range(early + 1)} | {steps * i // evenly for i in range(1, evenly + 1)}
     run.record(network, data, optimizer.ledger.counts)
     start = time.perf_counter()
     for t in range(1, steps + 1):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from descend.direction import as_dense
-from descend.errors import CompositionError
+from descend.errors import CompositionError, ShapeMismatch
 from descend.key import Key
 from descend.oracle import Asks, Oracle, Slope
 from descend.step.base import Step
@@ -29,7 +29,8 @@ class DescentState:
     """Where a descent stands.
 
     Fields: x (d,); value, f(x) or NaN if it was not asked; loss, what is known of f near the last x; t, steps
-    taken; rejected, how many of them were; key; the states of the transforms and of the step rule.
+    taken; rejected, how many of them were; key; the states of the transforms and of the step rule; gradient (d,), what
+    the oracle said of it at x if it has been asked there, else None.
     """
 
     x: Tensor
@@ -40,6 +41,7 @@ class DescentState:
     key: Key
     transforms: tuple[Any, ...]
     step: Any
+    gradient: Tensor | None = None
 
 
 @dataclass(frozen=True, init=False)
@@ -81,22 +83,28 @@ class Descent:
         return needs
 
     def init(self, x: Tensor, key: Key) -> DescentState:
-        """The state before the first step at x (d,)."""
+        """The state before the first step at x (d,).
+
+        Raises:
+            ShapeMismatch: x is not flat, or not floating point.
+        """
+        if x.dim() != 1 or not x.is_floating_point():
+            raise ShapeMismatch(
+                f"a point is a flat (d,) tensor of floating point numbers, got shape {tuple(x.shape)} of {x.dtype}; "
+                "write x.reshape(-1), or minimize(f, x0), which takes any shape"
+            )
         return DescentState(x, math.nan, math.nan, 0, 0, key, init_chain(self.chain, x), self.step.init(x))
 
     def advance(self, oracle: Oracle, state: DescentState) -> DescentState:
         """One step."""
         key = state.key.fold(state.t)
         oracle = oracle.at(state.t)
-        slope = oracle.gradient(state.x, key)
-        if math.isnan(slope.value) and not math.isnan(state.value):
-            slope = replace(slope, value=state.value)
+        slope = _slope(oracle, state, key)
         if not slope.is_finite():
             return replace(state, t=state.t + 1, rejected=state.rejected + 1)
-        gradient = as_dense(slope.gradient, state.x)
-        free = oracle.free(state.x, gradient)
-        if free is not None:
-            gradient = gradient * free
+        whole = as_dense(slope.gradient, state.x)
+        free = oracle.free(state.x, whole)
+        gradient = whole if free is None else whole * free
         slope = Slope(gradient, slope.value, slope.nearby)
         at = At(state.x, oracle, key, slope.value)
         # a transform may overwrite its gradient, while the step rule still wants to read it
@@ -107,9 +115,19 @@ class Descent:
         if not torch.isfinite(moved.x.sum()) and not torch.isfinite(moved.x).all():
             # the gradient was finite and the transforms have taken it in, but the point it led to is not a point
             return replace(state, transforms=transforms, t=state.t + 1, rejected=state.rejected + 1)
+        known = whole if moved.x is state.x else moved.gradient
         return DescentState(
-            moved.x, moved.value, slope.loss, state.t + 1, state.rejected, state.key, transforms, moved.state
+            moved.x, moved.value, slope.loss, state.t + 1, state.rejected, state.key, transforms, moved.state, known
         )
+
+
+def _slope(oracle: Oracle, state: DescentState, key: Key) -> Slope:
+    """The slope at x, of which what the last step learned under its own key is not asked again if it still holds."""
+    value = math.nan if Asks.VALUE in oracle.varies else state.value
+    if state.gradient is not None and Asks.GRADIENT not in oracle.varies and not math.isnan(value):
+        return Slope(state.gradient, value)
+    slope = oracle.gradient(state.x, key)
+    return replace(slope, value=value) if math.isnan(slope.value) else slope
 
 
 def split_parts(parts: tuple[Any, ...]) -> tuple[tuple[Transform[Any], ...], Step[Any] | None]:

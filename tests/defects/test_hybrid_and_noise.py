@@ -33,7 +33,9 @@ def _hybrid(model: _Rounded, estimator: Any, **arguments: Any) -> Optimizer:
     return Optimizer(groups, dd.Adam(), lr=0.03, key=0, **arguments)
 
 
-@pytest.mark.parametrize(("estimator", "probes"), [(dd.SPSA(0.3), 2), (dd.SPSA(0.3, formula="forward"), 1)], ids=["two-sided", "one-sided"])
+@pytest.mark.parametrize(
+    ("estimator", "probes"), [(dd.SPSA(0.3), 2), (dd.SPSA(0.3, formula="forward"), 1)], ids=["two-sided", "one-sided"]
+)
 def test_a_part_without_a_gradient_is_trained_with_one_that_has_one(estimator: Any, probes: int) -> None:
     model = _Rounded()
     start_a, first = model.a.detach().clone(), model.loss().item()

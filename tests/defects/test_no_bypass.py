@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import descend as dd
-from descend.errors import CompositionError
+from descend.errors import CompositionError, MissingAnswer
 from descend.estimate.base import Estimator
 from descend.oracle import Asks, Differentiable
 from descend.run import Steps, minimize
@@ -52,9 +52,8 @@ def test_no_composition_goes_round_the_estimator(name: str, face) -> None:
             parts = [part for part in (transform, step) if part is not None]
             try:
                 planted = face(BLIND[name], parts)
-            except CompositionError as error:
+            except MissingAnswer:
                 refused.append((transform_name, step_name))
-                assert "cannot answer" in str(error)
                 continue
             assert planted.seen == 0, f"{name}, {transform_name}, {step_name} differentiated the objective"
             ran += 1

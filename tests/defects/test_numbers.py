@@ -187,7 +187,11 @@ def test_what_step_returns() -> None:
     assert returned() == (f0, [f0])
     assert returned(dd.Adam()) == (f0, [f0])
     assert returned(dd.BFGS())[0] == f0
-    for one_sided in (dd.FiniteDifference("forward", 0.1), dd.GaussianSmoothing(0.1, 10), dd.SPSA(0.1, formula="forward")):
+    for one_sided in (
+        dd.FiniteDifference("forward", 0.1),
+        dd.GaussianSmoothing(0.1, 10),
+        dd.SPSA(0.1, formula="forward"),
+    ):
         assert returned(one_sided)[0] == f0
         assert returned(one_sided, dd.Adam())[0] == f0
     for two_sided in (dd.SPSA(0.1), dd.FiniteDifference("central", 0.1), dd.SPSA(0.1, 3)):
@@ -234,7 +238,10 @@ def test_no_evaluation_is_made_only_to_report_a_loss(estimator: Estimator, evalu
 
 def test_a_newton_step_sees_every_parameter() -> None:
     """The Hessian couples two tensors; a product with the first one's block alone does not solve it."""
-    a, b = nn.Parameter(torch.tensor([3.0, 1.0], dtype=torch.float64)), nn.Parameter(torch.tensor([[-2.0]], dtype=torch.float64))
+    a, b = (
+        nn.Parameter(torch.tensor([3.0, 1.0], dtype=torch.float64)),
+        nn.Parameter(torch.tensor([[-2.0]], dtype=torch.float64)),
+    )
 
     def closure() -> Tensor:
         return (a[0] - 1).square() + (a[0] + 3 * b[0, 0]).square() + (a[1] - b[0, 0]).square()

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ CLOSURES: dict[str, Callable[[Tensor], Callable[..., Any]]] = {
 @pytest.mark.parametrize("name", SEVEN)
 def test_every_estimator_takes_every_kind_of_closure(name: str, kind: str, wanted: bool) -> None:
     if kind == "calls backward itself" and not wanted:
-        pytest.raises(RuntimeError, _Backward(torch.ones(2)))  # it cannot run, with or without an optimizer
+        with pytest.raises(RuntimeError):  # it cannot run, with or without an optimizer
+            _Backward(torch.ones(2))()
         return
     x = torch.tensor([1.0, -2.0, 0.5], requires_grad=wanted)
     start = x.detach().clone()
@@ -80,14 +82,14 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("start", [[1.0, -2.0], np.array([1.0, -2.0]), torch.tensor([1.0, -2.0])], ids=["list", "NumPy", "torch"])
+@pytest.mark.parametrize(
+    "start", [[1.0, -2.0], np.array([1.0, -2.0]), torch.tensor([1.0, -2.0])], ids=["list", "NumPy", "torch"]
+)
 @pytest.mark.parametrize("kind", FUNCTIONS)
 @pytest.mark.parametrize("name", SEVEN)
 def test_and_every_kind_of_function(name: str, kind: str, start: Any) -> None:
     kept = [float(v) for v in start]
-    result = minimize(
-        FUNCTIONS[kind], start, estimator=SEVEN[name], method=dd.Descent(lr=0.05), until=Steps(60), key=0
-    )
+    result = minimize(FUNCTIONS[kind], start, estimator=SEVEN[name], method=dd.Descent(lr=0.05), until=Steps(60), key=0)
     assert type(result.x) is (Tensor if isinstance(start, Tensor) else np.ndarray)
     assert result.fun < 0.5
     assert [float(v) for v in start] == kept, "x0 was written to"
@@ -147,7 +149,7 @@ def test_one_failure_in_twenty_steps_costs_at_most_one(name: str, method: str, h
         assert all(torch.isfinite(x).all() for x in iterates)
         assert optimizer.rejected <= 1
         assert optimizer.ledger.failures == 1
-        still = [torch.equal(a, b) for a, b in zip(iterates[:-1], iterates[1:], strict=True)]
+        still = [torch.equal(a, b) for a, b in pairwise(iterates)]
         if lr is not None:
             assert sum(still) == optimizer.rejected == 1
         failed = sum(k >= m for m in made)

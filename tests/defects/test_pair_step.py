@@ -26,7 +26,12 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def _run(
-    name: str, general: bool, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, noisy: bool, shapes: list[tuple[int, ...]]
+    name: str,
+    general: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: torch.dtype,
+    noisy: bool,
+    shapes: list[tuple[int, ...]],
 ) -> tuple[list[Tensor], dict[str, Any], Optimizer]:
     params = [
         nn.Parameter(dd.Key(4).fold(i).normal(*shape, like=torch.zeros(1)).to(dtype)) for i, shape in enumerate(shapes)
@@ -60,7 +65,9 @@ def test_pair_and_general_path_agree(
 ) -> None:
     fast, fast_ledger, one = _run(name, False, monkeypatch, dtype, noisy, shapes)
     slow, slow_ledger, other = _run(name, True, monkeypatch, dtype, noisy, shapes)
-    different = [i for i, (a, b) in enumerate(zip(fast, slow, strict=True)) if not torch.equal(a.nan_to_num(), b.nan_to_num())]
+    different = [
+        i for i, (a, b) in enumerate(zip(fast, slow, strict=True)) if not torch.equal(a.nan_to_num(), b.nan_to_num())
+    ]
     assert not different, f"first differs at step {different[0] // (1 + len(shapes))}"
     assert fast_ledger == slow_ledger
     assert (one.t, one.rejected, one.gains) == (other.t, other.rejected, other.gains)

@@ -28,8 +28,17 @@ COMPOSITIONS: dict[str, tuple[Estimator | Transform | Step, ...]] = {
     "SPSA, Wolfe": (dd.SPSA(), StrongWolfe()),
     "FiniteDifference, BFGS, Backtracking": (dd.FiniteDifference(), dd.BFGS(), dd.Backtracking()),
     "FiniteDifference, LBFGS, Wolfe": (dd.FiniteDifference(), dd.LBFGS(), StrongWolfe()),
-    "FiniteDifference, Newton-CG": (dd.FiniteDifference(), dd.DifferencedHvp(), dd.NewtonCG(max_products=2), dd.Backtracking()),
-    "FiniteDifference, trust region": (dd.FiniteDifference("forward"), dd.DifferencedHvp(), dd.TrustRegion(max_products=2)),
+    "FiniteDifference, Newton-CG": (
+        dd.FiniteDifference(),
+        dd.DifferencedHvp(),
+        dd.NewtonCG(max_products=2),
+        dd.Backtracking(),
+    ),
+    "FiniteDifference, trust region": (
+        dd.FiniteDifference("forward"),
+        dd.DifferencedHvp(),
+        dd.TrustRegion(max_products=2),
+    ),
     "differenced Hvp, Newton": (dd.DifferencedHvp(), dd.Newton(), dd.Backtracking()),
     "Newton-CG": (dd.NewtonCG(), dd.Backtracking()),
     "trust region": (dd.TrustRegion(),),
@@ -63,6 +72,10 @@ class _Run:
     def step(self) -> None:
         self.optimizer.step(self.objective)
 
+    def steps(self, n: int) -> None:
+        for _ in range(n):
+            self.step()
+
 
 def _peace(parts: tuple[object, ...]) -> tuple[list[Tensor], list[int]]:
     """Iterates x_0, x_1, ... and the evaluations made when each was reached."""
@@ -85,8 +98,7 @@ def test_an_aborted_step_leaves_the_last_iterate(name: str, how: BaseException) 
         random = torch.get_rng_state()
         run = _Run(parts, {k}, how)
         with pytest.raises(type(how)):
-            for _ in range(STEPS):
-                run.step()
+            run.steps(STEPS)
         whole = sum(k >= m for m in made) - 1
         assert torch.equal(run.point(), iterates[whole]), f"moved by an abort at evaluation {k} of {made[-1]}"
         assert torch.equal(torch.get_rng_state(), random)

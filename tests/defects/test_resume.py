@@ -56,7 +56,9 @@ CONFIGURATIONS: dict[str, Make] = {
     "SPSA, calibrated": lambda m, key: Optimizer(m, dd.SPSA(), key=key),
     "SPSA, schedule": lambda m, key: Optimizer(m, dd.SPSA(lambda t: 1e-2 / (t + 1)), lr=dd.Power(1e-2), key=key),
     "SPSA, Adam": lambda m, key: Optimizer(m, dd.SPSA(), dd.Adam(), lr=1e-2, key=key),
-    "RDSA, HeavyBall, norm": lambda m, key: Optimizer(m, dd.RDSA(samples=4), dd.HeavyBall(), dd.ClipNorm(1.0), lr=1e-2, key=key),
+    "RDSA, HeavyBall, norm": lambda m, key: Optimizer(
+        m, dd.RDSA(samples=4), dd.HeavyBall(), dd.ClipNorm(1.0), lr=1e-2, key=key
+    ),
     "MeZO": lambda m, key: Optimizer(m, dd.MeZO(), lr=1e-4, key=key),
     "smoothing, NAdam": lambda m, key: Optimizer(m, dd.GaussianSmoothing(1e-2, 8), dd.NAdam(), lr=1e-2, key=key),
     "FiniteDifference, BFGS, Backtracking": lambda m, key: Optimizer(
@@ -69,7 +71,9 @@ CONFIGURATIONS: dict[str, Make] = {
     "AdamW, groups": lambda m, key: Optimizer(
         _groups(m, {"lr": 1e-2, "weight_decay": 0.1}, {"betas": (0.5, 0.9)}), dd.AdamW(), lr=1e-3, key=key
     ),
-    "SPSA, groups": lambda m, key: Optimizer(_groups(m, {"radius": 1e-2}, {"radius": 1e-3}), dd.SPSA(), lr=1e-3, key=key),
+    "SPSA, groups": lambda m, key: Optimizer(
+        _groups(m, {"radius": 1e-2}, {"radius": 1e-3}), dd.SPSA(), lr=1e-3, key=key
+    ),
     "hybrid": lambda m, key: Optimizer(_groups(m, {"estimator": dd.SPSA(1e-3)}, {}), dd.Adam(), lr=1e-2, key=key),
     "Muon": lambda m, key: Optimizer(m, *_muon(), lr=1e-2, key=key),
     "SPSA, Muon": lambda m, key: Optimizer(m, dd.SPSA(), *_muon(), lr=1e-2, key=key),
@@ -114,7 +118,9 @@ def test_every_configuration_goes_on_in_a_new_process_bit_for_bit(tmp_path: Path
                 saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
                 torch.save(saved, tmp_path / f"{name} {t}.pt")
             losses.append(optimizer.step(closure))
-        assert not any(torch.equal(a, b) for a, b in zip(start, _parameters(model), strict=True)), f"{name} trained nothing"
+        assert not any(torch.equal(a, b) for a, b in zip(start, _parameters(model), strict=True)), (
+            f"{name} trained nothing"
+        )
         total = torch.tensor(optimizer.ledger.total)
         expected |= {f"{name} {cut}": [*_parameters(model), torch.stack(losses[cut:]), total] for cut in _cuts(name)}
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -148,7 +154,9 @@ PICKLABLE = {name: make for name, make in CONFIGURATIONS.items() if "schedule" n
 @pytest.mark.parametrize("after", [0, 4])
 @pytest.mark.parametrize("way", [copy.deepcopy, _pickled], ids=["deepcopy", "pickle"])
 @pytest.mark.parametrize("name", PICKLABLE)
-def test_a_copy_trains_its_own_parameters_as_the_original_does(name: str, way: Callable[[Any], Any], after: int) -> None:
+def test_a_copy_trains_its_own_parameters_as_the_original_does(
+    name: str, way: Callable[[Any], Any], after: int
+) -> None:
     model = _model()
     optimizer = PICKLABLE[name](model, 0)
     _train(optimizer, model, after)

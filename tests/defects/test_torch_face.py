@@ -103,7 +103,9 @@ SEPARABLE = {name: t for name, t in transforms(6).items() if t.separable}
 COUPLED = {"BFGS": dd.BFGS(), "LBFGS": dd.LBFGS(), "SR1": dd.SR1(), "ConjugateGradient": dd.ConjugateGradient()}
 
 
-def _two(name: str, parts: dict[str, Any], *estimator: Any) -> tuple[Optimizer, nn.Parameter, nn.Parameter, Callable[[], Tensor]]:
+def _two(
+    name: str, parts: dict[str, Any], *estimator: Any
+) -> tuple[Optimizer, nn.Parameter, nn.Parameter, Callable[[], Tensor]]:
     a, b = nn.Parameter(torch.tensor([1.0, -2.0, 3.0])), nn.Parameter(torch.tensor([[2.0], [-1.0]]))
     optimizer = Optimizer([a], *estimator, parts[name], lr=1e-2, key=0)
     return optimizer, a, b, lambda: a.square().sum() + (b * torch.tensor([[1.0], [2.0]])).square().sum()
@@ -171,11 +173,13 @@ SENTENCES: dict[str, tuple[Callable[[], Any], str]] = {
     "unknown coupling": (lambda: dd.SPSA(coupling="sobol"), "coupling 'sobol'; write one of"),
     "no samples": (lambda: dd.SPSA(samples=0), "samples.*0"),
     "typo in a group": (
-        lambda: Optimizer([{"params": [_linear()], "rdius": 0.1}], dd.SPSA(1e-3), lr=0.1), "'rdius'.*did you mean 'radius'",
+        lambda: Optimizer([{"params": [_linear()], "rdius": 0.1}], dd.SPSA(1e-3), lr=0.1),
+        "'rdius'.*did you mean 'radius'",
     ),
     "foreign key in a group": (lambda: Optimizer([{"params": [_linear()], "hh": 1}], lr=0.1), "'hh'.*Known are.*'lr'"),
     "two devices": (
-        lambda: Optimizer([_linear(), nn.Parameter(torch.ones(2, device="meta"))], lr=0.1), "several devices, cpu, meta",
+        lambda: Optimizer([_linear(), nn.Parameter(torch.ones(2, device="meta"))], lr=0.1),
+        "several devices, cpu, meta",
     ),
     "integers": (lambda: Optimizer([torch.ones(3, dtype=torch.long)], lr=0.1), "int64"),
     "not a part": (lambda: Optimizer([_linear()], "adam", lr=0.1), "'adam' is neither"),  # type: ignore[arg-type]
@@ -207,7 +211,17 @@ def test_a_group_may_not_change_what_couples_it_to_the_others() -> None:
         Optimizer(groups, dd.Adam(), dd.ClipNorm(1.0), lr=0.1)
 
 
-SETTINGS = (dd.Adam(), dd.AdamW(), dd.HeavyBall(), dd.RMSProp(), dd.Lion(), dd.NAdam(), dd.AdaGrad(), dd.Rprop(), dd.ClipValue(1.0))
+SETTINGS = (
+    dd.Adam(),
+    dd.AdamW(),
+    dd.HeavyBall(),
+    dd.RMSProp(),
+    dd.Lion(),
+    dd.NAdam(),
+    dd.AdaGrad(),
+    dd.Rprop(),
+    dd.ClipValue(1.0),
+)
 MEMORY = {"amsgrad", "centered", "initial", "initial_accumulator_value"}
 
 
@@ -217,7 +231,11 @@ def _other(value: Any) -> Any:
     return not value if isinstance(value, bool) else 0.6 * value + 0.05
 
 
-@pytest.mark.parametrize(("part", "name"), [(p, n) for p in SETTINGS for n in vars(p)], ids=lambda v: v if isinstance(v, str) else type(v).__name__)
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [(p, n) for p in SETTINGS for n in vars(p)],
+    ids=lambda v: v if isinstance(v, str) else type(v).__name__,
+)
 def test_a_setting_in_a_group_is_used_or_refused(part: Any, name: str) -> None:
     changed, ends = (0.3, 1.5) if name == "etas" else _other(getattr(part, name)), []
     for group in ({}, {name: changed}):
@@ -237,7 +255,7 @@ def test_a_bad_value_that_a_user_writes_into_a_group_is_noticed_at_the_next_step
     x = _linear()
     optimizer = Optimizer([x], dd.SPSA(1e-3), dd.Adam(), lr=0.1)
     optimizer.param_groups[0]["betas"] = (0.9, 2.0)
-    with pytest.raises(InvalidValue, match="2.0"):
+    with pytest.raises(InvalidValue, match=r"2\.0"):
         optimizer.step(lambda: x.sum())
     optimizer = Optimizer([x], lr=0.1)
     optimizer.param_groups[0]["lr"] = math.nan

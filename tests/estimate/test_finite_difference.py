@@ -111,6 +111,19 @@ def test_probes_in_float64_are_where_they_should_be() -> None:
     assert seen[0][:, 0].tolist() == [1 / 3 - 0.1, 1 / 3 + 0.1]
 
 
+@pytest.mark.parametrize("batched", [True, False])
+def test_chunks_change_nothing(batched: bool) -> None:
+    x = torch.randn(150, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = [
+        (Function(rosenbrock, batched=batched, memory=memory) | FiniteDifference("forward3"))
+        .gradient(x, Key(0))
+        .gradient
+        for memory in (1, 40 * 8 * 150, 2**30)
+    ]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 def test_one_step_per_coordinate() -> None:
     x = torch.tensor([1.0, 2.0], dtype=torch.float64)
     found = estimate(lambda y: (y**2).sum(), x, FiniteDifference("forward", radius=torch.tensor([0.5, 0.25])))

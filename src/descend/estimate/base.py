@@ -25,11 +25,13 @@ class Estimator(ABC):  # noqa: B024  (a subclass implements what it gives, so no
         needs: what it asks of the oracle below.
         gives: what the lifted oracle answers through it.
         keeps: what the lifted oracle still answers from below, beside what it gives.
+        random: whether its answers hang on what it draws from the key, so that another key shows something new.
     """
 
     needs: ClassVar[Asks] = Asks.VALUES
     gives: ClassVar[Asks] = Asks.GRADIENT
     keeps: ClassVar[Asks] = Asks.VALUE | Asks.VALUES | Asks.RESIDUALS
+    random: ClassVar[bool] = True
 
     def __call__(self, oracle: Oracle) -> "Lifted":
         if not isinstance(oracle, Oracle):
@@ -82,6 +84,12 @@ class Lifted(Oracle):
     @property
     def cost(self) -> int:  # type: ignore[override]
         return self.base.cost
+
+    @property
+    def varies(self) -> Asks:  # type: ignore[override]
+        below = self.base.varies
+        estimated = self.estimator.random or bool(self.estimator.needs & below)
+        return (below & self.estimator.keeps) | (self.estimator.gives if estimated else Asks(0))
 
     def __repr__(self) -> str:
         return f"{self.base!r} | {self.estimator!r}"

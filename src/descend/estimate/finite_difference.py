@@ -66,6 +66,8 @@ class FiniteDifference(Estimator):
     {'value': 4}
     """
 
+    random = False
+
     formula: str | Stencil = "central"
     radius: float | Tensor | None = None
     noise: float | Literal["auto"] | None = None

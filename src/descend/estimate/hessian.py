@@ -54,6 +54,7 @@ class DifferencedHvp(Estimator):
 
     needs = Asks.GRADIENT
     gives = Asks.HVP
+    random = False
     keeps = Asks.VALUE | Asks.VALUES | Asks.GRADIENT | Asks.JVP | Asks.RESIDUALS | Asks.JACOBIAN
 
     def __post_init__(self) -> None:
@@ -101,6 +102,7 @@ class DifferencedJacobian(Estimator):
 
     needs = Asks.RESIDUALS
     gives = Asks.JACOBIAN | Asks.GRADIENT
+    random = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "row", stencil(self.formula))

@@ -16,10 +16,11 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from descend.direction import BLOCK, Dense, Directions
+from descend.errors import MissingAnswer
 from descend.key import Key
 from descend.layout import Parameters
 from descend.oracle.core import Asks, Slope
-from descend.oracle.failure import OnFailure, evaluate
+from descend.oracle.failure import OnFailure, derive, evaluate
 from descend.oracle.intercept import Intercept
 from descend.oracle.leaf import Leaf, Randomness, with_randomness
 from descend.oracle.ledger import Ledger
@@ -207,20 +208,26 @@ class Closure(Leaf):
                 p.grad = None
             with torch.enable_grad():
                 loss = with_randomness(k, lambda: self._call(True))
-                if isinstance(loss, Tensor) and all(p.grad is None for p in self.parameters.tensors):
-                    loss.backward()
+                if all(p.grad is None for p in self.parameters.tensors):
+                    if isinstance(loss, Tensor) and loss.requires_grad:
+                        loss.backward()
+                    elif math.isfinite(as_float(loss)):
+                        raise _without_graph(loss, "GRADIENT")
             return as_float(loss)
 
         return evaluate(ask, key, self.ledger, self.on_failure, "gradient")
 
     def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
-        self.ledger.charge("jvp", directions.count)
-        answers = []
-        for row in range(directions.count):
-            self.parameters.scatter(x)
-            tangent = directions.tile(row, row + 1, 0, x.numel(), x)[0]
-            answers.append(with_randomness(key, lambda t=tangent: self._tangent_of_loss(x, t)))
-        return torch.tensor(answers, dtype=torch.float64)
+        def ask(k: Key) -> Tensor:
+            answers = []
+            for row in range(directions.count):
+                self.parameters.scatter(x)
+                tangent = directions.tile(row, row + 1, 0, x.numel(), x)[0]
+                answers.append(with_randomness(k, lambda t=tangent: self._tangent_of_loss(x, t)))
+            return torch.tensor(answers, dtype=torch.float64)
+
+        nothing = torch.empty(directions.count, dtype=torch.float64)
+        return derive(ask, nothing, key, self.ledger, self.on_failure, "jvp", directions.count)
 
     def _tangent_of_loss(self, x: Tensor, tangent: Tensor) -> float:
         """Forward-mode derivative: copying a dual tensor into a parameter makes it dual until the level closes."""
@@ -229,16 +236,23 @@ class Closure(Leaf):
             for p, value, change in zip(self.parameters.tensors, unflatten(x), unflatten(tangent), strict=True):
                 p.copy_(forward_ad.make_dual(value, change))
             loss = self._call(False)
-            derivative = forward_ad.unpack_dual(loss).tangent if isinstance(loss, Tensor) else None
+            if not isinstance(loss, Tensor):
+                raise _without_graph(loss, "JVP")
+            derivative = forward_ad.unpack_dual(loss).tangent
         return 0.0 if derivative is None else as_float(derivative)
 
     def hvp(self, x: Tensor, direction: Tensor, key: Key) -> Tensor:
         self.parameters.scatter(x)
-        self.ledger.charge("hvp")
+        return derive(lambda k: self._product(direction, k), direction, key, self.ledger, self.on_failure, "hvp")
+
+    def _product(self, direction: Tensor, key: Key) -> Tensor:
+        """The Hessian of the loss where the parameters are, times a direction."""
         tensors = self.parameters.tensors
         with torch.enable_grad(), _NoBackward() if self.silence else _NO_CONTEXT:
-            loss = with_randomness(key, lambda: self._call(False)).reshape(())
-            gradients = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
+            loss = with_randomness(key, lambda: self._call(False))
+            if not isinstance(loss, Tensor) or not loss.requires_grad:
+                raise _without_graph(loss, "HVP")
+            gradients = torch.autograd.grad(loss.reshape(()), tensors, create_graph=True, allow_unused=True)
         pieces = self.parameters.layout.unflatten(direction)
         pairs = [(g, v) for g, v in zip(gradients, pieces, strict=True) if g is not None and g.requires_grad]
         out = torch.zeros_like(direction)
@@ -248,6 +262,13 @@ class Closure(Leaf):
                 if product is not None:
                     view.copy_(product)
         return out
+
+
+def _without_graph(loss: Any, kind: str) -> MissingAnswer:
+    return MissingAnswer(
+        f"autograd was asked for {kind}, but the closure returned a {type(loss).__name__} without a graph; "
+        "return the loss as a tensor of parameters with requires_grad, or let values do: put SPSA() first"
+    )
 
 
 def _takes_flag(closure: Callable[..., Any]) -> bool:

@@ -123,12 +123,15 @@ class Oracle:
         memory: bytes that one batch of probe points may take; a larger batch is asked in chunks.
         ledger: where its evaluations are counted; everything that wraps an oracle passes its ledger on.
         cost: evaluations that one value takes.
+        varies: the kinds of questions to which another key may give another answer. An answer of any other kind
+            still holds at the next step; one of these is only to be compared with answers under its own key.
     """
 
     answers: Asks = Asks(0)
     memory: int = 2**20
     ledger: Ledger
     cost: int = 1
+    varies: Asks = Asks(0)
 
     def value(self, x: Tensor, key: Key) -> float:
         """f(x) for a point x (d,)."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from descend.direction import Directions
 from descend.key import Key
 from descend.oracle.core import Asks, Slope
-from descend.oracle.failure import evaluate
+from descend.oracle.failure import derive, evaluate
 from descend.oracle.function import Function
 from descend.oracle.leaf import with_randomness
 from descend.oracle.scalar import as_float
@@ -45,29 +45,33 @@ class Differentiable(Function):
         return Slope(found if math.isfinite(value) else torch.full_like(x, math.nan), value)
 
     def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
-        self.ledger.charge("jvp", directions.count)
         tangents = directions.dense(x)
 
-        def one(tangent: Tensor) -> Tensor:
-            return torch.func.jvp(lambda y: self._plain(y, key), (x.detach(),), (tangent,))[1]
+        def ask(k: Key) -> Tensor:
+            def one(tangent: Tensor) -> Tensor:
+                return torch.func.jvp(lambda y: self._plain(y, k), (x.detach(),), (tangent,))[1]
 
-        def ask() -> Tensor:
             with torch.no_grad():
                 if len(tangents) == 1:
-                    return one(tangents[0])[None]
-                return torch.func.vmap(one, chunk_size=self._chunk(x), randomness="same")(tangents)
+                    return with_randomness(k, lambda: one(tangents[0])[None])
+                many = torch.func.vmap(one, chunk_size=self._chunk(x), randomness="same")
+                return with_randomness(k, lambda: many(tangents))
 
-        return with_randomness(key, ask).to("cpu", torch.float64)
+        nothing = torch.empty(directions.count, dtype=torch.float64)
+        found = derive(ask, nothing, key, self.ledger, self.on_failure, "jvp", directions.count)
+        return found.to("cpu", torch.float64)
 
     def hvp(self, x: Tensor, direction: Tensor, key: Key) -> Tensor:
-        self.ledger.charge("hvp")
-        with torch.enable_grad():
-            leaf = x.detach().clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(self._graph(leaf, key), leaf, create_graph=True)
-            if not gradient.requires_grad:  # f is linear in x
-                return torch.zeros_like(x)
-            (product,) = torch.autograd.grad(gradient, leaf, direction, allow_unused=True)
-        return torch.zeros_like(x) if product is None else product
+        def ask(k: Key) -> Tensor:
+            with torch.enable_grad():
+                leaf = x.detach().clone().requires_grad_()
+                (gradient,) = torch.autograd.grad(self._graph(leaf, k), leaf, create_graph=True)
+                if not gradient.requires_grad:  # f is linear in x
+                    return torch.zeros_like(x)
+                (product,) = torch.autograd.grad(gradient, leaf, direction, allow_unused=True)
+            return torch.zeros_like(x) if product is None else product
+
+        return derive(ask, x, key, self.ledger, self.on_failure, "hvp")
 
     def _chunk(self, x: Tensor) -> int:
         return max(1, self.memory // max(1, x.numel() * x.element_size()))

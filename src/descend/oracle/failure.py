@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
+from torch import Tensor
+
 from descend.errors import DescendError, EvaluationFailed, InvalidValue
 from descend.key import Key
 from descend.oracle.ledger import Ledger
 
-__all__ = ["OnFailure", "Penalize", "Raise", "Reject", "Retry", "evaluate", "settle"]
+__all__ = ["OnFailure", "Penalize", "Raise", "Reject", "Retry", "derive", "evaluate", "settle"]
 
 
 class OnFailure(Protocol):
@@ -106,6 +109,28 @@ def evaluate(call: Callable[[Key], float], key: Key, ledger: Ledger, policy: OnF
         if math.isfinite(value):
             return value
     return policy.answer(ledger.last_failure, cause)
+
+
+def derive(
+    call: Callable[[Key], Tensor], like: Tensor, key: Key, ledger: Ledger, policy: OnFailure, kind: str, n: int = 1
+) -> Tensor:
+    """n derivatives of one kind under a policy: as `evaluate`, and where no attempt is finite NaN, shaped as `like`.
+
+    A penalty is a value and no derivative, so under `Penalize` the answer is NaN too.
+    """
+    cause, first = None, not ledger.counts
+    for attempt in range(policy.attempts):
+        ledger.charge(kind, n)
+        try:
+            found = call(key if attempt == 0 else key.fold("retry", attempt))
+            outcome: float | Exception = 0.0 if bool(torch.isfinite(found).all()) else math.nan
+        except Exception as error:
+            found, outcome = like, error
+        value, cause = settle(outcome, first and attempt == policy.attempts - 1, ledger, policy)
+        if value == 0.0:
+            return found
+    policy.answer(ledger.last_failure, cause)
+    return torch.full_like(like, math.nan)
 
 
 def settle(

@@ -40,6 +40,8 @@ class _Call:
 Outcome = float | Exception
 """What one evaluation gave: a value, or the exception that was raised instead."""
 
+_Ask = Callable[[Tensor, Key], Tensor | list[Outcome]]
+
 
 class Executor(Protocol):
     """Where the evaluations of a batch run: in this process, vmapped, in other processes.
@@ -77,6 +79,9 @@ class Function(Leaf):
             ``torch.func.vmap(f)`` at the first batch of 8 or more points, and uses it from then on if it works and
             agrees with f itself. The trial's evaluations are counted.
         keyed: whether f takes a second argument, a `Key`, to draw its own randomness from.
+        noisy: whether f is random in another way, by torch's generators (which the key seeds), by NumPy's, or because
+            it measures something. What is `keyed` or `noisy` is asked again where a method could otherwise go on with
+            what f(x) was at the step before; default False.
         memory: bytes that one batch of points may take.
         executor: where the evaluations of a batch run; default in this process, as `batched` says.
         on_failure: what a failed evaluation does, default `Reject()`.
@@ -97,6 +102,7 @@ class Function(Leaf):
         takes: Literal["torch", "numpy"] = "torch",
         batched: bool | None = None,
         keyed: bool = False,
+        noisy: bool = False,
         memory: int = 2**20,
         executor: Executor | None = None,
         on_failure: OnFailure | None = None,
@@ -109,6 +115,7 @@ class Function(Leaf):
             raise InvalidValue(f"Function needs a callable, got {type(f).__name__}")
         self.f, self.takes, self.batched, self.keyed, self.memory = f, takes, batched, keyed, memory
         self.executor = executor
+        self.varies = self.answers if keyed or noisy else Asks(0)
         self._call = _Call(f, takes, keyed)
         self._vmapped = False
 
@@ -130,23 +137,33 @@ class Function(Leaf):
             return self._settled(self._batch, xs, key)
         return torch.tensor([self.value(x, key) for x in xs], dtype=torch.float64)
 
-    def _settled(self, ask: Callable[[Tensor, Key], Tensor | list[Outcome]], xs: Tensor, key: Key) -> Tensor:
+    def _settled(self, ask: _Ask, xs: Tensor, key: Key) -> Tensor:
         """All points at once, and those that failed again as often as the policy says."""
-        first, causes = not self.ledger.counts, dict[int, Exception | None]()
-        values, failed = torch.full((len(xs),), math.nan, dtype=torch.float64), torch.arange(len(xs))
-        for turn in range(self.on_failure.attempts):
-            last = turn == self.on_failure.attempts - 1
-            self.ledger.charge("value", len(failed))
-            outcomes = ask(xs if turn == 0 else xs[failed], key if turn == 0 else key.fold("retry", turn))
-            found = outcomes if isinstance(outcomes, Tensor) else _numbers(outcomes)
-            values[failed] = found
-            wrong = (~found.isfinite()).nonzero()[:, 0]
-            for k, i in zip(wrong.tolist(), failed[wrong].tolist(), strict=True):
+        first = not self.ledger.counts
+        self.ledger.charge("value", len(xs))
+        outcomes = ask(xs, key)
+        values = _numbers(outcomes)
+        return values if bool(values.isfinite().all()) else self._mended(ask, xs, key, outcomes, values, first)
+
+    def _mended(
+        self, ask: _Ask, xs: Tensor, key: Key, outcomes: Tensor | list[Outcome], values: Tensor, first: bool
+    ) -> Tensor:
+        """The values (n,) with those that failed asked again, and at last replaced as the policy says."""
+        at = failed = (~values.isfinite()).nonzero()[:, 0]
+        causes: dict[int, Exception | None] = {}
+        for turn in range(1, self.on_failure.attempts + 1):
+            last = turn == self.on_failure.attempts
+            for k, i in zip(at.tolist(), failed.tolist(), strict=True):
                 outcome = float(outcomes[k]) if isinstance(outcomes, Tensor) else outcomes[k]
                 causes[i] = settle(outcome, first and last and i == 0, self.ledger, self.on_failure)[1]
-            failed = failed[wrong]
-            if len(failed) == 0:
-                return values
+            if last:
+                break
+            self.ledger.charge("value", len(failed))
+            outcomes = ask(xs[failed], key.fold("retry", turn))
+            found = _numbers(outcomes)
+            values[failed] = found
+            at = (~found.isfinite()).nonzero()[:, 0]
+            failed = failed[at]
         for i in failed.tolist():
             values[i] = self.on_failure.answer(self.ledger.last_failure, causes[i])
         return values
@@ -169,7 +186,7 @@ class Function(Leaf):
                 f"a batched objective must return shape ({len(xs)},) for points of shape {tuple(xs.shape)}, "
                 f"got {tuple(values.shape)}; write batched=False if it takes one point at a time"
             )
-        return values.detach().to("cpu", torch.float64)
+        return values
 
     def _mapped(self, xs: Tensor, key: Key) -> Tensor:
         def one(x: Tensor) -> Tensor:
@@ -194,7 +211,9 @@ class Function(Leaf):
         )
 
 
-def _numbers(outcomes: list[Outcome]) -> Tensor:
-    """Outcomes as float64, NaN where there is an exception."""
+def _numbers(outcomes: Tensor | list[Outcome]) -> Tensor:
+    """Outcomes as a new float64 tensor on the CPU, NaN where there is an exception."""
+    if isinstance(outcomes, Tensor):
+        return outcomes.detach().to("cpu", torch.float64, copy=True)
     numbers = [math.nan if isinstance(outcome, Exception) else outcome for outcome in outcomes]
     return torch.tensor(numbers, dtype=torch.float64)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from descend.key import Key
 from descend.layout import Parameters
+from descend.oracle.core import Asks
 from descend.oracle.differentiable import Differentiable
 from descend.oracle.failure import OnFailure
 from descend.oracle.ledger import Ledger
@@ -47,6 +48,8 @@ class Module(Differentiable):
         model: any nn.Module; frozen parameters (requires_grad=False) stay as they are.
         loss: loss(model, batch) -> a 0-d tensor.
         data: a batch, or a callable that makes one from a `Key` (the same key, the same minibatch).
+        noisy: whether the model draws random numbers, as dropout does; see `Function`. With data made from a key the
+            loss is noisy anyway.
         batched, memory, on_failure, ledger: as in `Function`; `batched=None` tries vmap over models.
 
     >>> import torch
@@ -62,6 +65,7 @@ class Module(Differentiable):
         loss: Callable[[nn.Module, Any], Tensor],
         data: Any | Callable[[Key], Any],
         *,
+        noisy: bool = False,
         batched: bool | None = None,
         memory: int = 2**20,
         on_failure: OnFailure | None = None,
@@ -75,6 +79,7 @@ class Module(Differentiable):
         super().__init__(
             self._functional, batched=batched, keyed=True, memory=memory, on_failure=on_failure, ledger=ledger
         )
+        self.varies = self.answers if noisy or callable(data) else Asks(0)
 
     def __repr__(self) -> str:
         return f"Module({type(self._wrapped.model).__name__}, {self.parameters.size} parameters)"

@@ -8,7 +8,7 @@ from torch import Tensor
 from descend.key import Key
 from descend.oracle.core import Asks
 from descend.oracle.differentiable import Differentiable
-from descend.oracle.failure import OnFailure
+from descend.oracle.failure import OnFailure, derive
 from descend.oracle.leaf import with_randomness
 from descend.oracle.ledger import Ledger
 
@@ -49,17 +49,21 @@ class Residuals(Differentiable):
         return f"Residuals({getattr(self.forward, '__name__', type(self.forward).__name__)})"
 
     def residuals(self, x: Tensor, key: Key) -> Tensor:
-        self.ledger.charge("residuals")
-        with torch.no_grad():
-            return with_randomness(key, lambda: self._misfit(x.detach().clone()))
+        def ask(k: Key) -> Tensor:
+            with torch.no_grad():
+                return with_randomness(k, lambda: self._misfit(x.detach().clone()))
+
+        # how many there are is not known where the forward failed: one NaN says enough
+        return derive(ask, x.new_empty(1), key, self.ledger, self.on_failure, "residuals")
 
     def jacobian(self, x: Tensor, key: Key) -> Tensor:
-        self.ledger.charge("jacobian")  # one forward more tells its shape
-        self.ledger.charge("residuals")
-        with torch.no_grad():
-            tall = with_randomness(key, lambda: self._misfit(x.detach().clone())).numel() > x.numel()
-        derive = torch.func.jacfwd if tall else torch.func.jacrev
-        return with_randomness(key, lambda: derive(self._misfit)(x.detach()))
+        tall = self.residuals(x, key).numel() > x.numel()  # one forward more tells its shape
+        by_mode = torch.func.jacfwd if tall else torch.func.jacrev
+
+        def ask(k: Key) -> Tensor:
+            return with_randomness(k, lambda: by_mode(self._misfit)(x.detach()))
+
+        return derive(ask, x.new_empty(1, x.numel()), key, self.ledger, self.on_failure, "jacobian")
 
     def _misfit(self, x: Tensor) -> Tensor:
         return self.forward(x) - self.data

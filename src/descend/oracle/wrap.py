@@ -54,6 +54,10 @@ class Wrapped(Oracle):
     def cost(self) -> int:  # type: ignore[override]
         return self.base.cost
 
+    @property
+    def varies(self) -> Asks:  # type: ignore[override]
+        return self.base.varies
+
     def at(self, t: int) -> Oracle:
         base = self.base.at(t)
         return self if base is self.base else replace(self, base=base)

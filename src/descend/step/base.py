@@ -22,11 +22,13 @@ class Moved(Generic[S]):
         x: the new point (d,); the old one itself if nothing was better.
         value: f there if it was learned, else NaN.
         state: the step rule's next state.
+        gradient: (d,), what the oracle said of it at x, held coordinates included, if it was asked; else None.
     """
 
     x: Tensor
     value: float
     state: S
+    gradient: Tensor | None = None
 
 
 class Step(ABC, Generic[S]):

@@ -52,7 +52,7 @@ class Trial:
 
     Fields: t; x (d,); moving, the (d,) bool mask of coordinates not held at a bound, None if none is; promised, the
     decrease that the gradient at t = 0 promises here; value, phi(t), NaN while unknown and +inf if f failed here;
-    derivative, phi'(t), NaN while unknown.
+    derivative, phi'(t), NaN while unknown; gradient (d,), held coordinates included, None while unknown.
     """
 
     t: float
@@ -61,6 +61,7 @@ class Trial:
     promised: float
     value: float
     derivative: float = math.nan
+    gradient: Tensor | None = None
 
 
 class Line:
@@ -131,12 +132,11 @@ class Line:
         if not slope.is_finite():
             return replace(trial, value=math.inf)
         gradient = as_dense(slope.gradient, trial.x)
-        if trial.moving is not None:
-            gradient = gradient * trial.moving
+        along = gradient if trial.moving is None else gradient * trial.moving
         value = trial.value
         if math.isnan(value) and not math.isnan(slope.value):
             value = _worst_if_failed(slope.value)
-        return replace(trial, value=value, derivative=-dot(gradient, self.direction))
+        return replace(trial, value=value, derivative=-dot(along, self.direction), gradient=gradient)
 
 
 def _worst_if_failed(value: float) -> float:

@@ -85,7 +85,8 @@ class StrongWolfe(Step[LineState]):
         if found is None:
             after = replace(state, joint=search.joint)
             return Moved(x, line.value if math.isfinite(line.value) else math.nan, after)
-        return Moved(found.x, found.value, LineState(found.t if line.bare else state.last, search.joint))
+        after = LineState(found.t if line.bare else state.last, search.joint)
+        return Moved(found.x, found.value, after, found.gradient)
 
 
 class _Search:

@@ -114,12 +114,17 @@ def _quiet(f: Failing, estimator: Estimator | None) -> Oracle:
 def refuses_what_is_no_point(method: Method[Any], estimator: Estimator | None = None) -> None:
     """A matrix, or a tensor of integers, is refused in a sentence that says what it was."""
     for wrong, word in ((torch.zeros(2, 3), "(2, 3)"), (torch.zeros(3, dtype=torch.long), "int64")):
-        try:
-            method.init(wrong, Key(0))
-        except DescendError as refusal:
-            assert word in str(refusal), f"{method!r} refuses {word} without saying so: {refusal}"
-        else:
-            raise AssertionError(f"{method!r} takes {word} for a point")
+        said = _refusal(method, wrong)
+        assert said is not None, f"{method!r} takes {word} for a point"
+        assert word in said, f"{method!r} refuses {word} without saying so: {said}"
+
+
+def _refusal(method: Method[Any], x: Tensor) -> str | None:
+    try:
+        method.init(x, Key(0))
+    except DescendError as error:
+        return str(error)
+    return None
 
 
 def reports_what_it_evaluated(method: Method[Any], estimator: Estimator | None = None) -> None:
@@ -135,7 +140,8 @@ def reports_what_it_evaluated(method: Method[Any], estimator: Estimator | None =
     result = minimize(objective, _start(), estimator=estimator, method=method, until=Steps(8), key=0)
     assert result.fun == float(ellipsoid(result.x)), f"{method!r} reports {result.fun}, and f(x) is something else"
     assert any(torch.equal(x, result.x) for x in seen), f"{method!r} reports a point that was never evaluated"
-    assert result.total == len(seen), f"{method!r} made {len(seen)} evaluations and reports {result.total}"
+    if estimator is None or not estimator.needs & Asks.JVP:  # forward mode may run several tangents in one call
+        assert result.total == len(seen), f"{method!r} made {len(seen)} evaluations and reports {result.total}"
 
 
 def solves(

@@ -54,7 +54,9 @@ def tells_the_value_where_it_leads(rule: Step[Any]) -> None:
         x, state = moved.x, moved.state
         if not math.isnan(moved.value):
             truth = oracle.value(x, Key(0))
-            assert math.isclose(moved.value, truth, rel_tol=1e-12), f"{rule!r} says f = {moved.value}, and it is {truth}"
+            assert math.isclose(moved.value, truth, rel_tol=1e-12), (
+                f"{rule!r} says f = {moved.value}, and it is {truth}"
+            )
 
 
 def descends_if_it_asks(rule: Step[Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.direction import as_dense
 from descend.key import Key
 from descend.oracle import Residuals
 from descend.transform.chain import At, Transform, merged, part_of
@@ -40,8 +41,7 @@ def _path(dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
     oracle, x = Residuals(_forward), torch.linspace(-1, 1.2, _D, dtype=torch.float64)
     found = []
     for k in range(_STEPS):
-        gradient = oracle.gradient(x, Key(k)).gradient
-        assert isinstance(gradient, Tensor)
+        gradient = as_dense(oracle.gradient(x, Key(k)).gradient, x)
         found.append((x.to(dtype), gradient.to(dtype)))
         x = x - 0.02 * (1 + k % 3) * gradient
     return found
