@@ -92,6 +92,7 @@ def differenced(f: Callable) -> dd.Oracle:
 
 SEARCH = dd.Descent(dd.BFGS(), dd.Backtracking())
 ADAM = dd.Adam(betas=(0.9, 0.95))
+BLUR = dd.GaussianSmoothing(samples=10)
 
 ROWS: list[tuple[str, Theirs, list[Ours]]] = [
     (
@@ -129,7 +130,7 @@ ROWS: list[tuple[str, Theirs, list[Ours]]] = [
         "Gaussian smoothing, 10 samples",
         Theirs(lambda s, r: [tz.m.GaussianSmoothing(n_samples=10, seed=s), tz.m.Adam(), tz.m.LR(r)], 500),
         [
-            Ours("independent, Adam", dd.Descent(ADAM, lr=dd.Polynomial(0.1, steps=500)), dd.GaussianSmoothing(samples=10)),
+            Ours("independent, Adam", dd.Descent(ADAM, lr=dd.Polynomial(0.1, steps=500)), BLUR),
             Ours("orthogonal, BFGS", SEARCH, dd.GaussianSmoothing(samples=10, coupling="orthogonal")),
         ],
     ),

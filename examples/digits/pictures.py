@@ -25,8 +25,8 @@ CAPTIONS = {
     "step takes above inference, as a multiple of the memory of the parameters.",
     "digits": "The test images on which the methods disagree most (first seed). Above each image stands the right "
     "answer, below it what each method says; mistakes are red.",
-    "filters": "What the first layer looks for: its sixteen filters of 4 × 4 pixels (first seed). Blue is negative, "
-    "red is positive. All methods begin with the same random filters, and the control keeps them.",
+    "filters": "What the first layer looks for: sixteen of its 32 filters of 4 × 4 pixels (first seed). Blue is "
+    "negative, red is positive. All methods begin with the same random filters, and the control keeps them.",
 }
 """Names of the pictures in the order of the report, each with its caption."""
 
@@ -115,7 +115,7 @@ def _digits(table: Sequence[Row], data: Digits, count: int = 12) -> Figure:
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.19, right=0.99, top=1 - 0.3 / height, bottom=(line * len(firsts) / 72 + 0.1) / height)
     for ax, index in zip(axes, hardest, strict=True):
-        ax.imshow(data.test_images[index, 0], cmap="gray_r", interpolation="nearest")
+        ax.imshow(data.test_images[index, 0].numpy(), cmap="gray_r", interpolation="nearest")
         ax.set_axis_off()
         ax.set_title(str(int(truth[index])), fontsize=12, color=_INK)
         for i, run in enumerate(firsts):
@@ -131,13 +131,13 @@ def _digits(table: Sequence[Row], data: Digits, count: int = 12) -> Figure:
 def _filters(table: Sequence[Row]) -> Figure:
     """A line of filters per method, all lines on one scale."""
     firsts = [row.runs[0] for row in table]
-    count = len(firsts[0].filters)
+    count = 16
     figure, axes = plot.panels(count, len(firsts), size=(8.2, 0.46 * len(firsts)))
     figure.set_layout_engine(None)
     figure.subplots_adjust(left=0.19, right=0.995, top=0.98, bottom=0.02, wspace=0.12, hspace=0.12)
-    reach = max(float(run.filters.abs().max()) for run in firsts)
+    reach = max(float(run.filters[:count].abs().max()) for run in firsts)
     for i, run in enumerate(firsts):
-        for ax, pixels in zip(axes[i * count : (i + 1) * count], run.filters, strict=True):
+        for ax, pixels in zip(axes[i * count : (i + 1) * count], run.filters[:count].numpy(), strict=True):
             ax.imshow(pixels, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
             ax.set_axis_off()
         _beside(axes[i * count], run.method.title, (0, 0.5), (-6, 0), "right")

@@ -137,7 +137,7 @@ def _about_hybrid(hybrid: Row, control: Row, blind: Sequence[Row]) -> str:
     )
     if blind and control.accuracy > max(row.accuracy for row in blind):
         said += (
-            " Even the control is ahead of every estimate of the whole gradient: an exact gradient of a third of the "
+            " Even the control is ahead of every estimate of the whole gradient: an exact gradient of a few "
             "parameters was worth more than a rough one of all."
         )
     return said

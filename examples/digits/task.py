@@ -46,16 +46,17 @@ def load(validation: bool = False) -> Digits:
 
 
 class Network(nn.Module):
-    """Two convolutions and a linear layer: 3,642 parameters, images (n, 1, 8, 8) to scores (n, 10).
+    """Two convolutions and a linear layer: 2,582 parameters, images (n, 1, 8, 8) to scores (n, 10).
 
-    tanh, because an estimate from differences likes a smooth loss.
+    tanh, because an estimate from differences likes a smooth loss; a narrow second layer, because behind a wide one
+    the last layer learns well enough from random features, and it would not be seen how well the convolutions learn.
     """
 
     def __init__(self, key: dd.Key) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 16, 4, stride=2, padding=1)
-        self.conv2 = nn.Conv2d(16, 32, 2, stride=2)
-        self.head = nn.Linear(128, 10)
+        self.conv1 = nn.Conv2d(1, 32, 4, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(32, 12, 2, stride=2)
+        self.head = nn.Linear(48, 10)
         for name, p in self.named_parameters():
             if p.dim() == 1:
                 nn.init.zeros_(p)

@@ -115,9 +115,17 @@ class Descent:
         if not torch.isfinite(moved.x.sum()) and not torch.isfinite(moved.x).all():
             # the gradient was finite and the transforms have taken it in, but the point it led to is not a point
             return replace(state, transforms=transforms, t=state.t + 1, rejected=state.rejected + 1)
-        known = whole if moved.x is state.x else moved.gradient
+        # at a point that a step stayed at nothing is kept: if the noise is one that nobody declared, asking again helps
         return DescentState(
-            moved.x, moved.value, slope.loss, state.t + 1, state.rejected, state.key, transforms, moved.state, known
+            moved.x,
+            moved.value,
+            slope.loss,
+            state.t + 1,
+            state.rejected,
+            state.key,
+            transforms,
+            moved.state,
+            moved.gradient,
         )
 
 

@@ -278,7 +278,7 @@ def test_a_batch_is_asked_in_one_call_and_gives_the_same_numbers() -> None:
         other = as_dense((alone | estimator).gradient(x, Key(0)).gradient, x)
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
         assert batched.ledger.counts == alone.ledger.counts
-    assert len(shapes) < 30
+    assert len(shapes) < 60  # 4200 values, in chunks of half a megabyte
 
 
 def test_the_module_oracle_never_writes_to_the_module() -> None:

@@ -106,6 +106,18 @@ def test_forward_mode_takes_a_tensor_and_refuses_a_number_in_words() -> None:
         minimize(FUNCTIONS["Python"], [1.0, 2.0], estimator=dd.ForwardGradient(), method=dd.Descent(lr=0.1))
 
 
+@pytest.mark.parametrize("parts", [(), (dd.Adam(),), (dd.ForwardGradient(),), (dd.BFGS(),)], ids=repr)
+@pytest.mark.parametrize("wanted", [True, False], ids=["requires_grad", "without requires_grad"])
+def test_autograd_is_not_silently_zero_where_the_loss_has_no_graph(parts: tuple[Any, ...], wanted: bool) -> None:
+    """Without an estimator of values a float trains nothing, and that is said, with what to write instead."""
+    x = torch.tensor([1.0, -2.0], requires_grad=wanted)
+    optimizer = Optimizer([x], *parts, lr=0.1, key=0)
+    for _ in range(2):
+        with pytest.raises(dd.errors.MissingAnswer, match=r"returned a float without a graph.*SPSA\(\)"):
+            optimizer.step(lambda: x.square().sum().item())
+    assert torch.equal(x.detach(), torch.tensor([1.0, -2.0]))
+
+
 def test_a_vector_for_a_loss_is_refused_in_words() -> None:
     x = torch.ones(3)
     optimizer = Optimizer([x], dd.SPSA(), lr=0.1, key=0)

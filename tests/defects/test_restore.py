@@ -54,11 +54,14 @@ def _needs_rate(parts: tuple[object, ...]) -> bool:
 
 
 class _Run:
-    """A small problem with two parameters, one of them not contiguous."""
+    """A small problem with two parameters, one of them not contiguous if it is to be."""
 
-    def __init__(self, parts: tuple[object, ...], failing: set[int], how: float | BaseException) -> None:
+    def __init__(
+        self, parts: tuple[object, ...], failing: set[int], how: float | BaseException, transposed: bool = True
+    ) -> None:
         start = torch.linspace(-1.2, 1.0, D, dtype=torch.float32)
-        self.matrix = nn.Parameter(start[:4].view(2, 2).T)
+        matrix = start[:4].view(2, 2).T
+        self.matrix = nn.Parameter(matrix if transposed else matrix.clone(memory_format=torch.contiguous_format))
         self.vector = nn.Parameter(start[4:].clone())
         self.objective = Failing(lambda: rosenbrock(torch.cat([self.matrix.reshape(-1), self.vector])), failing, how)
         policy = Raise() if isinstance(how, Exception) else None
@@ -77,9 +80,9 @@ class _Run:
             self.step()
 
 
-def _peace(parts: tuple[object, ...]) -> tuple[list[Tensor], list[int]]:
+def _peace(parts: tuple[object, ...], transposed: bool = True) -> tuple[list[Tensor], list[int]]:
     """Iterates x_0, x_1, ... and the evaluations made when each was reached."""
-    run = _Run(parts, set(), 0.0)
+    run = _Run(parts, set(), 0.0, transposed)
     iterates, made = [run.point()], [0]
     for _ in range(STEPS):
         run.step()
@@ -89,14 +92,17 @@ def _peace(parts: tuple[object, ...]) -> tuple[list[Tensor], list[int]]:
 
 
 @pytest.mark.parametrize("how", [ValueError("a bad point"), KeyboardInterrupt()], ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("name", COMPOSITIONS)
-def test_an_aborted_step_leaves_the_last_iterate(name: str, how: BaseException) -> None:
+@pytest.mark.parametrize(
+    ("name", "transposed"),
+    [*((name, True) for name in COMPOSITIONS), *((f"{name} alone", False) for name in ("SPSA", "RDSA", "MeZO"))],
+)
+def test_an_aborted_step_leaves_the_last_iterate(name: str, transposed: bool, how: BaseException) -> None:
     parts = COMPOSITIONS[name]
-    iterates, made = _peace(parts)
+    iterates, made = _peace(parts, transposed)
     assert not torch.equal(iterates[0], iterates[-1])
     for k in range(made[-1]):
         random = torch.get_rng_state()
-        run = _Run(parts, {k}, how)
+        run = _Run(parts, {k}, how, transposed)
         with pytest.raises(type(how)):
             run.steps(STEPS)
         whole = sum(k >= m for m in made) - 1
@@ -118,6 +124,25 @@ def test_after_an_interrupt_it_goes_on(name: str) -> None:
     after = run.point()
     assert torch.isfinite(after).all()
     assert float(rosenbrock(after)) != before
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_a_large_model_is_not_even_written_to(k: int) -> None:
+    """Its forward is perturbed instead, so there is nothing to put back."""
+    weight = nn.Parameter(torch.full((520, 520), 0.5))
+    optimizer = Optimizer([weight], dd.SPSA(1e-3, 2), lr=0.1, key=0)
+    version, seen = weight._version, []
+
+    def closure() -> Tensor:
+        seen.append(weight._version)
+        if len(seen) > k:
+            raise KeyboardInterrupt
+        return (weight @ torch.ones(520)).square().mean()
+
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step(closure)
+    assert seen == [version] * (k + 1)
+    assert (weight == 0.5).all()
 
 
 def test_an_interrupt_while_parameters_are_put_back_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:

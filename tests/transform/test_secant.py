@@ -1,6 +1,7 @@
 """Quasi-Newton directions: exact on quadratics, beside SciPy elsewhere, safe where there is no curvature to learn."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from descend.key import Key
 from descend.oracle import Asks, Differentiable, Oracle, Slope
 from descend.oracle.bounded import Bounded
 from descend.problems import rosenbrock, two_dimensional
+from descend.run import Evaluations, Target, minimize
 from descend.step import Backtracking, Fixed, StrongWolfe
 from descend.transform import BFGS, LBFGS, SR1, At
 from descend.transform.secant import bfgs_update, sr1_update, two_loop
@@ -121,7 +123,47 @@ def test_bfgs_learns_the_inverse_hessian_in_d_exact_steps() -> None:
         x = x - (gradient @ direction) / (direction @ a @ direction) * direction
     _, state = bfgs(a @ x, state, At(x, oracle, Key(0), 0.0))
     assert x.norm() < 1e-10
-    torch.testing.assert_close(state.inverse, torch.linalg.inv(a), rtol=0, atol=1e-7)
+    torch.testing.assert_close(state.learned, torch.linalg.inv(a), rtol=0, atol=1e-7)
+    assert state.prior.abs().max() < 1e-7  # d steps leave nothing of the identity
+
+
+def test_bfgs_is_the_dense_update_of_its_latest_multiple_of_the_identity() -> None:
+    a, bfgs = quadratic(4), BFGS()
+    points = [Key(i).normal(4, like=CURVATURES) for i in range(4)]
+    state = bfgs.init(points[0])
+    for x in points:
+        _, state = bfgs(a @ x, state, At(x, Oracle(), Key(0), 0.0))
+    steps = [after - before for before, after in pairwise(points)]
+    inverse = torch.eye(4, dtype=torch.float64) * steps[-1].norm() / (a @ steps[-1]).norm()
+    assert all(bfgs_update(inverse, s, a @ s) for s in steps)
+    torch.testing.assert_close(state.learned + state.scale * state.prior, inverse)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_bfgs_takes_as_many_steps_whatever_the_units_of_f(size: float) -> None:
+    """From the identity, kept, the first and the last of these would take many more: 1e-6 is flat, 1e6 steep."""
+    a = size * quadratic(10)
+    oracle, descent = Differentiable(lambda x: x @ a @ x / 2), Descent(BFGS(), StrongWolfe())
+    state = descent.init(torch.ones(10, dtype=torch.float64), Key(0))
+    for _ in range(22):
+        state = descent.advance(oracle, state)
+    assert state.x.norm() < 1e-4
+
+
+def test_under_bounds_bfgs_asks_hardly_more_than_scipys_l_bfgs_b() -> None:
+    for d in (5, 20):
+        start = torch.full((d,), -1.0, dtype=torch.float64)
+        oracle = Differentiable(rosenbrock)
+        box = Bounded(oracle, torch.full_like(start, -2.0), torch.full_like(start, 0.5))
+        theirs = optimize.minimize(
+            optimize.rosen, start.numpy(), jac=optimize.rosen_der, bounds=[(-2, 0.5)] * d, method="L-BFGS-B"
+        )
+        for transform in (BFGS(), LBFGS()):
+            oracle.ledger.counts.clear()
+            until = Target(theirs.fun + 1e-8)
+            run = minimize(box, start, method=Descent(transform, StrongWolfe()), until=until | Evaluations(2000), key=0)
+            assert run.fun <= theirs.fun + 1e-8
+            assert run.evaluations["gradient"] <= 1.5 * theirs.nfev
 
 
 def test_sr1_learns_the_inverse_hessian_from_any_d_steps() -> None:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "Directions"]
+__all__ = ["BLOCK", "Directions", "as_list"]
 
 BLOCK = 2**18
 """Elements per block wherever something of size d is walked through: 1 MiB of float32, so that it stays in cache."""
@@ -33,20 +33,21 @@ class Directions(ABC):
         """All of them, (count, size), in the dtype and on the device of `like`."""
         return self.tile(0, self.count, 0, self.size, like)
 
-    def perturb(self, points: Tensor, rows: list[int], scales: Tensor, start: int = 0) -> None:
+    def perturb(self, points: Tensor, rows: list[int] | Tensor, scales: Tensor, start: int = 0) -> None:
         """points[k] += scales[k] * z_{rows[k]}, in place.
 
         Args:
             points: (p, len), elements start..start+len of p points.
-            rows: p indices of directions.
+            rows: p indices of directions, a list or an int64 tensor on the CPU.
             scales: (p,), in the dtype of `points`.
         """
-        if rows == list(range(rows[0], rows[0] + len(rows))):
-            z = self.tile(rows[0], rows[-1] + 1, start, start + points.shape[1], points)
+        named = as_list(rows)
+        if named == list(range(named[0], named[0] + len(named))):
+            z = self.tile(named[0], named[-1] + 1, start, start + points.shape[1], points)
         else:
-            low, high = min(rows), max(rows) + 1
+            low, high = min(named), max(named) + 1
             z = self.tile(low, high, start, start + points.shape[1], points)
-            z = z[torch.tensor(rows, device=z.device) - low]
+            z = z[torch.tensor(named, device=z.device) - low]
         points.addcmul_(scales[:, None], z)
 
     def point(self, x: Tensor, row: int, scale: float, out: Tensor) -> None:
@@ -70,3 +71,8 @@ class Directions(ABC):
             stop = min(self.size, start + width)
             total += self.tile(0, self.count, start, stop, x) @ x[start:stop]
         return total
+
+
+def as_list(rows: list[int] | Tensor) -> list[int]:
+    """Indices as a list of integers."""
+    return rows.tolist() if isinstance(rows, Tensor) else rows

@@ -33,13 +33,16 @@ class Coordinate(Directions):
         out[inside.nonzero()[:, 0], at[inside] - start] = 1
         return out
 
-    def perturb(self, points: Tensor, rows: list[int], scales: Tensor, start: int = 0) -> None:
-        at = self.indices[torch.tensor(rows)] - start
+    def perturb(self, points: Tensor, rows: list[int] | Tensor, scales: Tensor, start: int = 0) -> None:
+        at = self.indices[torch.as_tensor(rows)] - start
         which = torch.arange(len(rows))
         if start > 0 or points.shape[1] < self.size:  # part of the points: some of the directions miss it
             inside = (at >= 0) & (at < points.shape[1])
             at, which, scales = at[inside], which[inside], scales[inside.to(scales.device)]
-        points.index_put_((which.to(points.device), at.to(points.device)), scales, accumulate=True)
+        if points.is_contiguous():
+            points.view(-1).index_add_(0, (which * points.shape[1] + at).to(points.device), scales)
+        else:
+            points.index_put_((which.to(points.device), at.to(points.device)), scales, accumulate=True)
 
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         inside = (self.indices >= start) & (self.indices < start + out.numel())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.direction.base import Directions
+from descend.direction.base import Directions, as_list
 
 __all__ = ["Rows", "mirrored"]
 
@@ -40,9 +40,9 @@ class Rows(Directions):
             z = z[torch.tensor(rows, device=z.device) - low]
         return z * torch.tensor(self.factors[first:last], dtype=z.dtype, device=z.device)[:, None]
 
-    def perturb(self, points: Tensor, rows: list[int], scales: Tensor, start: int = 0) -> None:
-        factors = torch.tensor([self.factors[row] for row in rows], dtype=scales.dtype, device=scales.device)
-        self.base.perturb(points, [self.index[row] for row in rows], scales * factors, start)
+    def perturb(self, points: Tensor, rows: list[int] | Tensor, scales: Tensor, start: int = 0) -> None:
+        factors = torch.tensor([self.factors[row] for row in as_list(rows)], dtype=scales.dtype, device=scales.device)
+        self.base.perturb(points, [self.index[row] for row in as_list(rows)], scales * factors, start)
 
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         gathered = [0.0] * self.base.count

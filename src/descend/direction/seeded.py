@@ -37,9 +37,9 @@ class Seeded(Directions):
         out = torch.empty(last - first, stop - start, dtype=like.dtype, device=like.device)
         return noise.fill(out, self.key.seed, self.law, start=start, member=first)
 
-    def perturb(self, points: Tensor, rows: list[int], scales: Tensor, start: int = 0) -> None:
+    def perturb(self, points: Tensor, rows: list[int] | Tensor, scales: Tensor, start: int = 0) -> None:
         if len(rows) == 1 and points.dtype == torch.float32:
-            noise.add(points[0], self.key.seed, self.law, float(scales[0]), start=start, member=rows[0])
+            noise.add(points[0], self.key.seed, self.law, float(scales[0]), start=start, member=int(rows[0]))
         else:
             # an explicit base class: super() does not reach through a dataclass with slots
             Directions.perturb(self, points, rows, scales, start)

@@ -98,7 +98,7 @@ class Embedded(Directions):
             out[:, low - start : high - start] = self.base.tile(first, last, low - self.start, high - self.start, like)
         return out
 
-    def perturb(self, points: Tensor, rows: list[int], scales: Tensor, start: int = 0) -> None:
+    def perturb(self, points: Tensor, rows: list[int] | Tensor, scales: Tensor, start: int = 0) -> None:
         low, high = self._inside(start, start + points.shape[1])
         if low < high:
             self.base.perturb(points[:, low - start : high - start], rows, scales, low - self.start)

@@ -128,7 +128,7 @@ class Oracle:
     """
 
     answers: Asks = Asks(0)
-    memory: int = 2**20
+    memory: int = 2**19
     ledger: Ledger
     cost: int = 1
     varies: Asks = Asks(0)
@@ -140,6 +140,10 @@ class Oracle:
     def values(self, xs: Tensor, key: Key) -> Tensor:
         """f of every row of xs (n, d): (n,) float64 on the CPU."""
         return torch.tensor([self.value(x, key) for x in xs], dtype=torch.float64)
+
+    def consume(self, points: Tensor, key: Key) -> Tensor:
+        """As `values`, of points (n, d) that nobody needs afterwards: the objective may overwrite them."""
+        return self.values(points, key)
 
     def along(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
         """Values at x + scales[i, k] * directions[i].
@@ -154,18 +158,16 @@ class Oracle:
         """
         rows, kept, back = probes(scales)
         chunk = max(1, self.memory // max(1, x.numel() * x.element_size()))
-        named, amounts = rows.tolist(), kept.to(x)
-        answers = []
-        buffer = x.repeat(
-            min(chunk, len(named)), 1
-        )  # one for all chunks: fresh memory costs more than the copy into it
-        for first in range(0, len(named), chunk):
-            some = slice(first, min(len(named), first + chunk))
-            points = buffer[: some.stop - first]
-            if first > 0:
-                points.copy_(x)
-            directions.perturb(points, named[some], amounts[some])
-            answers.append(self.values(points, key))
+        amounts, answers = kept.to(x), []
+        points = x.new_empty(min(chunk, len(rows)), x.numel())
+        for first in range(0, len(rows), chunk):
+            some = slice(first, min(len(rows), first + chunk))
+            if first and _is_kept(points):  # by an objective that collects what it is given
+                points = torch.empty_like(points)
+            batch = points[: some.stop - first].copy_(x)
+            directions.perturb(batch, rows[some], amounts[some])
+            answers.append(self.consume(batch, key))
+            del batch
         return torch.cat(answers)[back]
 
     def gradient(self, x: Tensor, key: Key) -> Slope:
@@ -209,3 +211,9 @@ class Oracle:
             f"{self!r} was asked for {kind.words()}, which it cannot answer "
             f"(it answers {self.answers.words()}). {_REMEDY[kind]}"
         )
+
+
+def _is_kept(points: Tensor) -> bool:
+    """Whether anything but `points` itself still refers to its memory; memory that is used again is not paged in again."""
+    count = getattr(torch._C, "_storage_Use_Count", None)
+    return count is None or count(points.untyped_storage()._cdata) > 2  # the tensor, and the storage asked here

@@ -32,7 +32,11 @@ class _Call:
     keyed: bool
 
     def __call__(self, x: Tensor, key: Key) -> Any:
-        given = x.numpy(force=True).copy() if self.takes == "numpy" else x.detach().clone()
+        return self.consume(x.detach().clone(), key)
+
+    def consume(self, x: Tensor, key: Key) -> Any:
+        """f of a point that nobody needs afterwards, so that it may be overwritten."""
+        given = x.numpy(force=True) if self.takes == "numpy" else x
         with torch.no_grad():
             return with_randomness(key, lambda: self.f(given, key) if self.keyed else self.f(given))
 
@@ -103,7 +107,7 @@ class Function(Leaf):
         batched: bool | None = None,
         keyed: bool = False,
         noisy: bool = False,
-        memory: int = 2**20,
+        memory: int = 2**19,
         executor: Executor | None = None,
         on_failure: OnFailure | None = None,
         ledger: Ledger | None = None,
@@ -128,7 +132,10 @@ class Function(Leaf):
         return evaluate(lambda k: as_float(self._call(x, k)), key, self.ledger, self.on_failure)
 
     def values(self, xs: Tensor, key: Key) -> Tensor:
-        executor = self.executor
+        return self.consume(xs.detach().clone(), key)
+
+    def consume(self, points: Tensor, key: Key) -> Tensor:
+        xs, executor = points, self.executor
         if executor is not None:
             return self._settled(lambda points, k: executor.values(self._call, points, k), xs, key)
         if self.batched is None and self.takes == "torch" and len(xs) >= _TRIAL:
@@ -171,7 +178,9 @@ class Function(Leaf):
     def _batch(self, xs: Tensor, key: Key) -> Tensor | list[Outcome]:
         """One call for all points. If it raises, it fails for all of them."""
         try:
-            answer = self._mapped(xs, key) if self._vmapped else self._call(xs, key)
+            # points are kept only for a policy that may ask about them again
+            given = xs if self.on_failure.attempts == 1 and not self._vmapped else xs.clone()
+            answer = self._mapped(given, key) if self._vmapped else self._call.consume(given, key)
         except Exception as error:
             if not self._vmapped:
                 alike: list[Outcome] = [error] * len(xs)
@@ -194,7 +203,7 @@ class Function(Leaf):
             return value.reshape(())
 
         with torch.no_grad():
-            return with_randomness(key, lambda: torch.func.vmap(one)(xs.detach().clone()))
+            return with_randomness(key, lambda: torch.func.vmap(one)(xs))
 
     def _trial(self, xs: Tensor, key: Key) -> bool:
         """Whether vmap works on f and agrees with f itself at two of the points."""

@@ -67,7 +67,7 @@ class Module(Differentiable):
         *,
         noisy: bool = False,
         batched: bool | None = None,
-        memory: int = 2**20,
+        memory: int = 2**19,
         on_failure: OnFailure | None = None,
         ledger: Ledger | None = None,
     ) -> None:

@@ -69,7 +69,9 @@ class StrongWolfe(Step[LineState]):
     def __post_init__(self) -> None:
         check_search("StrongWolfe", self.lr, self.c1, self.max_evals)
         if not self.c1 < self.c2 < 1:
-            raise InvalidValue(f"StrongWolfe needs c1 < c2 < 1, got c1={self.c1!r} and c2={self.c2!r}; write c1=1e-4, c2=0.5")
+            raise InvalidValue(
+                f"StrongWolfe needs c1 < c2 < 1, got c1={self.c1!r} and c2={self.c2!r}; write c1=1e-4, c2=0.5"
+            )
 
     def init(self, x: Tensor) -> LineState:
         return LineState(0.0, True)

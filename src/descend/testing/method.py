@@ -97,8 +97,9 @@ def survives_failures(method: Method[Any], estimator: Estimator | None = None) -
         f = Failing(ellipsoid, {3, 4, 9, 20, 30}, how)
         states = _run(method, _quiet(f, estimator), _start(), steps=12)
         assert all(torch.isfinite(s.x).all() for s in states), f"{method!r} does not stay finite after {how!r}"
-        moved = not torch.equal(states[-1].x, states[0].x)
-        assert moved, f"{method!r} never moves again after {how!r}"
+        solved = float(ellipsoid(states[-1].x)) < 1e-6 * float(ellipsoid(_start()))
+        moved = not torch.equal(states[-1].x, states[-4].x)
+        assert moved or solved, f"{method!r} never moves again after {how!r}"
     states = _run(method, _oracle(lambda x: 0 * x.sum() + 3.0, estimator), _start(), steps=8)
     assert torch.isfinite(states[-1].x).all(), f"{method!r} does not stay finite on a constant"
 
