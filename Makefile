@@ -16,7 +16,7 @@ help:  ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
 
 run: $(VENV)/.has-examples  ## train a digit classifier with and without gradients; writes pictures and a report
-	$(BIN)/python examples/digits.py
+	$(BIN)/python -m examples.digits
 
 test: $(VENV)/.has-dev  ## run the quick tests, the doctests and the blocks of the README
 	$(PYTEST) -m "not slow"

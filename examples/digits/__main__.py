@@ -97,7 +97,7 @@ def _train_all(
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.digits", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--budget", type=_count, default=10_000, help="forward-equivalents per run (default %(default)s)"
+        "--budget", type=_count, default=8_000, help="forward-equivalents per run (default %(default)s)"
     )
     parser.add_argument("--seeds", type=_count, default=3, help="runs per method (default %(default)s)")
     parser.add_argument(

@@ -56,14 +56,13 @@ def _spsa(network: Network, key: dd.Key) -> dd.Optimizer:
 
 
 def _smoothing(network: Network, key: dd.Key) -> dd.Optimizer:
-    estimator = dd.GaussianSmoothing(radius=1e-2, samples=4, coupling="orthogonal")
-    return dd.Optimizer(network, estimator, dd.Adam(), lr=9e-3, key=key)
+    return dd.Optimizer(network, _four_directions(), dd.Adam(), lr=1.3e-2, key=key)
 
 
 def _hybrid(network: Network, key: dd.Key) -> dd.Optimizer:
     groups = [
-        {"params": _without_graph(network), "estimator": dd.SPSA(radius=1e-2), "lr": 3e-3},
-        {"params": list(network.head.parameters()), "lr": 1e-2},
+        {"params": _without_graph(network), "estimator": _four_directions()},
+        {"params": list(network.head.parameters())},
     ]
     return dd.Optimizer(groups, dd.Adam(), lr=1e-2, key=key)
 
@@ -71,6 +70,10 @@ def _hybrid(network: Network, key: dd.Key) -> dd.Optimizer:
 def _head_only(network: Network, key: dd.Key) -> dd.Optimizer:
     _without_graph(network)
     return dd.Optimizer(network.head, dd.Adam(), lr=1e-2, key=key)
+
+
+def _four_directions() -> dd.RandomDirections:
+    return dd.GaussianSmoothing(radius=1e-2, samples=4, coupling="orthogonal")
 
 
 def _without_graph(network: Network) -> list[nn.Parameter]:
@@ -111,17 +114,17 @@ METHODS = (
         "Gaussian smoothing",
         "The mean of the slopes along four random directions, from five forward passes: fewer and better steps.",
         'dd.Optimizer(network, dd.GaussianSmoothing(radius=1e-2, samples=4, coupling="orthogonal"), '
-        "dd.Adam(), lr=9e-3)",
+        "dd.Adam(), lr=1.3e-2)",
         5,
         _smoothing,
     ),
     Method(
         "hybrid",
         "hybrid",
-        "Autograd for the last layer and SPSA for the convolutions below it, as for a black box, in one optimizer.",
-        'dd.Optimizer([{"params": convolutions, "estimator": dd.SPSA(radius=1e-2), "lr": 3e-3}, '
-        '{"params": last_layer, "lr": 1e-2}], dd.Adam())',
-        5,
+        "Autograd for the last layer and smoothing for the convolutions below it, as for a black box, in one optimizer.",
+        'dd.Optimizer([{"params": convolutions, "estimator": dd.GaussianSmoothing(radius=1e-2, samples=4, '
+        'coupling="orthogonal")}, {"params": last_layer}], dd.Adam(), lr=1e-2)',
+        7,
         _hybrid,
     ),
     Method(

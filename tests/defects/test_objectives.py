@@ -170,6 +170,31 @@ def test_one_failure_in_twenty_steps_costs_at_most_one(name: str, method: str, h
             assert rosenbrock(iterates[-1]) < rosenbrock(iterates[failed])
 
 
+@pytest.mark.filterwarnings("ignore:an evaluation failed:RuntimeWarning")
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize(
+    "parts", [(), (dd.HeavyBall(),), (dd.ClipNorm(1.0), dd.HeavyBall())], ids=["walked", "memory", "gathered"]
+)
+def test_a_penalty_has_no_gradient(parts: tuple[Any, ...], how: str) -> None:
+    """What a failed backward left in .grad is not taken for one: the step is rejected under every policy."""
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+
+    def half_done() -> Tensor:
+        loss = x.square().sum()
+        (loss / 2).backward()
+        return loss
+
+    optimizer = Optimizer([x], *parts, lr=0.1, on_failure=dd.Penalize(100.0))
+    closure = Failing(half_done, {1}, FAILURES[how])
+    ends = []
+    for _ in range(3):
+        optimizer.step(closure)
+        ends.append(x.detach().clone())
+    assert optimizer.rejected == 1
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[1], ends[2])
+
+
 def test_a_failure_is_said_once_and_counted() -> None:
     x = torch.ones(2)
     objective = Failing(lambda: x.square().sum(), {3, 6, 9}, ZeroDivisionError("no such mesh"))

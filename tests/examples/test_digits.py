@@ -18,7 +18,7 @@ sys.path.append(str(ROOT))  # examples are no part of the package
 
 from examples.digits.__main__ import main  # noqa: E402
 from examples.digits.measure import peak_bytes  # noqa: E402
-from examples.digits.methods import METHODS  # noqa: E402
+from examples.digits.methods import METHODS, Method  # noqa: E402
 from examples.digits.show import Display  # noqa: E402
 from examples.digits.task import Network, batches, load  # noqa: E402
 from examples.digits.train import Run, forward_equivalents, train  # noqa: E402
@@ -103,12 +103,27 @@ def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.slug)
-def test_cost_of_a_step_is_what_the_ledger_counts(method) -> None:  # type: ignore[no-untyped-def]
+def test_cost_of_a_step_is_what_the_ledger_counts(method: Method) -> None:
     data, key = load(), dd.Key(3)
     record = Run(method, 0)
     train(record, data, 10 * method.cost, key, lambda _: None)
     assert forward_equivalents(record.counts) == record.spent[-1] == 10 * method.cost
     assert record.done
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.slug)
+def test_settings_in_the_report_are_those_of_the_method(method: Method) -> None:
+    network = Network(dd.Key(0))
+    made = method.make(network, dd.Key(0))
+    layers = {"last_layer": [*network.head.parameters()]}
+    layers["convolutions"] = [p for p in network.parameters() if not any(p is q for q in layers["last_layer"])]
+    said = eval(method.settings, {"dd": dd, "network": network, **layers})
+    assert repr(said) == repr(made)
+    for mine, theirs in zip(made.param_groups, said.param_groups, strict=True):
+        assert {key: mine[key] for key in mine if "param" not in key} == {
+            key: theirs[key] for key in theirs if "param" not in key
+        }
+    assert made._own == said._own
 
 
 def test_autograd_learns() -> None:

@@ -200,10 +200,13 @@ class Closure(Leaf):
     def backward_here(self, key: Key) -> float:
         """Fill the parameters' .grad by autograd where they are, and return the loss.
 
-        A closure that called backward itself has done it already; one that returned a loss has it called here.
+        A closure that called backward itself has done it already; one that returned a loss has it called here. The
+        answer is NaN where the evaluation failed, under a penalty too: what is left in .grad then is no gradient.
         """
+        finite = False
 
         def ask(k: Key) -> float:
+            nonlocal finite
             for p in self.parameters.tensors:
                 p.grad = None
             with torch.enable_grad():
@@ -213,9 +216,11 @@ class Closure(Leaf):
                         loss.backward()
                     elif math.isfinite(as_float(loss)):
                         raise _without_graph(loss, "GRADIENT")
+            finite = math.isfinite(as_float(loss))
             return as_float(loss)
 
-        return evaluate(ask, key, self.ledger, self.on_failure, "gradient")
+        value = evaluate(ask, key, self.ledger, self.on_failure, "gradient")
+        return value if finite else math.nan
 
     def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
         def ask(k: Key) -> Tensor:

@@ -214,6 +214,6 @@ class Oracle:
 
 
 def _is_kept(points: Tensor) -> bool:
-    """Whether anything but `points` itself still refers to its memory; memory that is used again is not paged in again."""
+    """Whether anything but `points` itself refers to its memory; what nobody keeps is used again, which is quicker."""
     count = getattr(torch._C, "_storage_Use_Count", None)
     return count is None or count(points.untyped_storage()._cdata) > 2  # the tensor, and the storage asked here
