@@ -19,9 +19,7 @@ LITERAL = re.compile(r"[ ]*::$", re.MULTILINE)
 
 def markdown(docstring: str) -> str:
     """The docstring with every bare doctest in a fence of its own and without the marks of literal blocks."""
-    opened = LITERAL.sub(
-        lambda match: ":" if match.start() and docstring[match.start() - 1] != "\n" else "", docstring
-    )
+    opened = LITERAL.sub(lambda match: ":" if match.start() and docstring[match.start() - 1] != "\n" else "", docstring)
     return EXAMPLE.sub(lambda match: f"```pycon\n{match[0].rstrip()}\n```\n", opened)
 
 

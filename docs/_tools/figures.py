@@ -31,9 +31,7 @@ def image(figure: Figure, alt: str, *, vector: bool = False) -> str:
     PNG by default, because a contour plot is large as SVG; `vector=True` for a figure of few lines.
     `alt` says in words what is to be seen.
     """
-    kind, options = (
-        ("svg+xml", {"format": "svg"}) if vector else ("png", {"format": "png", "dpi": DOTS_PER_INCH})
-    )
+    kind, options = ("svg+xml", {"format": "svg"}) if vector else ("png", {"format": "png", "dpi": DOTS_PER_INCH})
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "descend"}):  # the same figure gives the same bytes
         figure.savefig(buffer, bbox_inches="tight", metadata={"Date": None} if vector else None, **options)

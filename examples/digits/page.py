@@ -125,7 +125,7 @@ def _table(table: Sequence[Row], seeds: int) -> str:
 <thead><tr>{head}</tr></thead>
 <tbody>{"".join(lines)}</tbody>
 </table></div>
-<p class=small>Means over {seeds} {"seed" if seeds == 1 else "seeds"}, whose accuracies stand below.
+<p class=small>Means over {seeds} {"seed" if seeds == 1 else "seeds"}, whose accuracies stand below the means.
 <b>Forwards to {GOAL:.0%}</b>:
 forward-equivalents spent when {GOAL:.0%} of the test digits were first recognised, median. <b>Seconds</b>: of training
 one run, on one thread. <b>Extra memory</b>: the peak above inference, as a multiple of the parameters' memory.</p>"""

@@ -14,9 +14,11 @@ from .train import Run
 
 __all__ = ["NOTES", "Display", "table_of"]
 
-NOTES = f"""Per run, means over the seeds. A forward pass is 1 forward-equivalent, a gradient 3, a jvp 2. Forwards to
-{GOAL:.0%}: how many were spent when {GOAL:.0%} of the test digits were first recognised. Extra memory: the peak above
-inference, in multiples of the parameters' memory."""
+NOTES = (
+    "Per run, means over the seeds. A forward pass is 1 forward-equivalent, a gradient 3, a jvp 2. "
+    f"Forwards to {GOAL:.0%}: how many were spent when {GOAL:.0%} of the test digits were first recognised. "
+    "Extra memory: the peak above inference, in multiples of the parameters' memory."
+)
 """What stands below the table."""
 
 

@@ -38,6 +38,11 @@ class Row:
         return mean(self.accuracies)
 
     @property
+    def loss(self) -> float:
+        """Loss over the training images at the end, mean."""
+        return mean(run.loss[-1] for run in self.runs)
+
+    @property
     def seconds(self) -> float:
         """Seconds of training per run, mean."""
         return mean(run.seconds for run in self.runs)
@@ -124,21 +129,25 @@ def _about_work(exact: Row, blind: Sequence[Row]) -> str:
 
 
 def _about_hybrid(hybrid: Row, control: Row, blind: Sequence[Row]) -> str:
-    gain = 100 * (hybrid.accuracy - control.accuracy)
     said = (
         f"Where a part of a model can be differentiated, its gradient should be used: the hybrid recognises "
         f"{_percent(hybrid.accuracy)}. Its control, which leaves the convolutions as random as they began, recognises "
-        f"{_percent(control.accuracy)}, so "
+        f"{_percent(control.accuracy)}"
     )
-    said += (
-        f"teaching the convolutions by estimates was worth {gain:.1f} points."
-        if gain >= 0.5
-        else "the last layer did the work here; what the estimates taught the convolutions is too little to be seen."
-    )
+    gain = 100 * (hybrid.accuracy - control.accuracy)
+    losses = f"the loss over the training images is {hybrid.loss:.2g} with it and {control.loss:.2g} without it"
+    if gain >= 2:
+        said += f", so estimating the gradient of the convolutions was worth {gain:.1f} points; {losses}."
+    elif hybrid.loss < control.loss:
+        said += (
+            f". That is no difference in accuracy, but the estimates did teach the convolutions something: {losses}."
+        )
+    else:
+        said += ", so estimating the gradient of the convolutions was worth nothing here."
     if blind and control.accuracy > max(row.accuracy for row in blind):
         said += (
-            " Even the control is ahead of every estimate of the whole gradient: an exact gradient of a few "
-            "parameters was worth more than a rough one of all."
+            " Even the control is ahead of every estimate of the whole gradient: an exact gradient of a few parameters "
+            "was worth more than a rough one of all."
         )
     return said
 

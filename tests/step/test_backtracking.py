@@ -126,7 +126,9 @@ class Counting(Oracle):
         return Slope(torch.ones_like(x))
 
 
-@pytest.mark.parametrize("step", [Backtracking(max_evals=7), StrongWolfe(max_evals=7)], ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize(
+    "step", [Backtracking(max_evals=7), StrongWolfe(max_evals=7)], ids=lambda step: type(step).__name__
+)
 @pytest.mark.parametrize("answer", [1.0, 2.0, math.nan, math.inf, -math.inf])
 def test_it_gives_up_at_x_after_so_many_points_all_asked_with_one_key(step: Any, answer: float) -> None:
     oracle, x = Counting(answer), torch.tensor([1.0, 2.0])

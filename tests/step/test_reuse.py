@@ -85,6 +85,22 @@ def test_a_value_under_another_key_is_no_f_of_x() -> None:
         assert not math.isnan(state.value)
 
 
+def test_a_gradient_along_drawn_directions_is_drawn_anew() -> None:
+    """One direction looked along twice shows nothing new: descent would go on along it."""
+    oracle = Function(lambda x: (x - 1).square().sum(), batched=False)
+    lifted, descent = oracle | SPSA(), Descent(StrongWolfe())
+    state = descent.advance(lifted, descent.init(torch.zeros(5, dtype=torch.float64), Key(0)))
+    assert state.gradient is not None
+    after = descent.advance(lifted, state)
+    fresh = lifted.at(1).gradient(state.x, Key(0).fold(1)).gradient
+    move = after.x - state.x
+    assert not isinstance(fresh, Tensor)
+    along = fresh.dense(state.x)
+    assert move.norm() > 0
+    assert abs(move @ along) == pytest.approx(float(move.norm() * along.norm()))
+    assert abs(move @ state.gradient) < 0.9 * move.norm() * state.gradient.norm()
+
+
 def test_every_oracle_says_what_another_key_may_change() -> None:
     def f(x: Tensor) -> Tensor:
         return x.square().sum()

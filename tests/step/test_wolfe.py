@@ -97,7 +97,9 @@ def test_values_that_do_not_come_along_are_asked_first_from_then_on() -> None:
 
 def test_a_perfect_step_costs_one_gradient() -> None:
     oracle, x = Differentiable(lambda x: (x**2).sum() / 2), torch.tensor([3.0, 4.0])
-    moved = StrongWolfe()(oracle, x, torch.tensor([3.0, 4.0 + 1e-6]), Slope(x.clone(), 12.5), StrongWolfe().init(x), Key(0))
+    moved = StrongWolfe()(
+        oracle, x, torch.tensor([3.0, 4.0 + 1e-6]), Slope(x.clone(), 12.5), StrongWolfe().init(x), Key(0)
+    )
     assert oracle.ledger.counts == {"gradient": 1}
     assert moved.x.norm() < 1e-5
 
@@ -189,7 +191,9 @@ def test_scipy_finds_the_same_step_on_the_customary_example() -> None:
         lambda p: float(p[0] ** 2 + p[1] ** 2), lambda p: np.array([2 * p[0], 2 * p[1]]), x, -direction, c2=0.5
     )
     oracle, at = Differentiable(lambda x: (x**2).sum()), torch.tensor(x)
-    moved = StrongWolfe(c2=0.5)(oracle, at, torch.tensor(direction), slope_at(oracle.f, at), StrongWolfe().init(at), Key(0))
+    moved = StrongWolfe(c2=0.5)(
+        oracle, at, torch.tensor(direction), slope_at(oracle.f, at), StrongWolfe().init(at), Key(0)
+    )
     assert theirs[0] is not None
     torch.testing.assert_close(moved.x, at - theirs[0] * torch.tensor(direction), rtol=0, atol=0.3)
 

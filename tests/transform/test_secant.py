@@ -139,15 +139,14 @@ def test_bfgs_is_the_dense_update_of_its_latest_multiple_of_the_identity() -> No
     torch.testing.assert_close(state.learned + state.scale * state.prior, inverse)
 
 
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
-def test_bfgs_takes_as_many_steps_whatever_the_units_of_f(size: float) -> None:
-    """From the identity, kept, the first and the last of these would take many more: 1e-6 is flat, 1e6 steep."""
-    a = size * quadratic(10)
-    oracle, descent = Differentiable(lambda x: x @ a @ x / 2), Descent(BFGS(), StrongWolfe())
-    state = descent.init(torch.ones(10, dtype=torch.float64), Key(0))
-    for _ in range(22):
+def test_bfgs_is_at_home_where_f_is_flat() -> None:
+    """Curvatures from 1e-4 to 1e-2: with an identity that stays what it is, f is still 4e-4 after 50 steps."""
+    oracle = Differentiable(lambda x: 1e-4 * (CURVATURES.sqrt() * (x - 1) ** 2).sum())
+    descent = Descent(BFGS(), Backtracking())
+    state = descent.init(torch.zeros(20, dtype=torch.float64), Key(0))
+    for _ in range(50):
         state = descent.advance(oracle, state)
-    assert state.x.norm() < 1e-4
+    assert state.value < 1e-9
 
 
 def test_under_bounds_bfgs_asks_hardly_more_than_scipys_l_bfgs_b() -> None:

@@ -94,6 +94,18 @@ class RandomDirections(Estimator):
                     f"radius must be a finite number > 0, got {number!r}; write None to choose it by itself"
                 )
 
+    def __repr__(self) -> str:
+        """What differs from the defaults, so that messages stay short."""
+        shown = [f"{self.law.value!r}" if isinstance(self.law, RandomLaw) else repr(self.law)]
+        if self.row.name != "central2":
+            shown.append(f"formula={self.row.name!r}")
+        shown += [f"samples={self.samples}"] if self.samples != 1 else []
+        shown += [f"radius={self.radius!r}"] if self.radius is not None else []
+        if self.coupling is not Coupling.INDEPENDENT:
+            shown.append(f"coupling={getattr(self.coupling, 'value', self.coupling)!r}")
+        shown += [f"baseline={self.baseline!r}"] if self.baseline != "centre" else []
+        return f"RandomDirections({', '.join(shown)})"
+
     @property
     def _leaves_one_out(self) -> bool:
         return self.baseline != "centre"

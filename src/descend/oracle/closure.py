@@ -52,6 +52,7 @@ class Closure(Leaf):
     """
 
     answers = Asks.VALUE | Asks.VALUES | Asks.GRADIENT | Asks.JVP | Asks.HVP
+    varies = answers  # a closure draws its own minibatches
 
     def __init__(
         self,

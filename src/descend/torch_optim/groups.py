@@ -36,6 +36,7 @@ __all__ = [
     "first_rate",
     "grown",
     "hyperparameters",
+    "own_estimator",
     "rates",
     "split",
     "streams",
@@ -81,6 +82,14 @@ def as_groups(params: nn.Module | Iterable[Any]) -> list[Any]:
 def calibratable(estimators: Sequence[Estimator], chain: Sequence[Transform[Any]]) -> bool:
     """Whether gains can be found by asking: a random-direction estimator alone, with no transform behind it."""
     return len(estimators) == 1 and isinstance(estimators[0], RandomDirections) and not chain
+
+
+def own_estimator(group: dict[str, Any]) -> Estimator | None:
+    """Take a group's own estimator out of it; None if it has none."""
+    own = group.pop("estimator", None)
+    if own is not None and not isinstance(own, Estimator):
+        raise InvalidValue(f"a group's estimator must be an estimator such as SPSA(), got {own!r}")
+    return own
 
 
 def check_keys(group: Mapping[str, Any], known: set[str]) -> None:

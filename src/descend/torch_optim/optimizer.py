@@ -1,4 +1,4 @@
-"""The torch.optim.Optimizer face: estimators, transforms and a step rule over the live parameters of a model.
+"""Estimators, transforms and a step rule over the live parameters of a model, as a torch.optim.Optimizer.
 
 Where every transform is separable and the step is fixed, the update walks through the parameters block by block and
 nothing of size d is made beyond the transforms' own memory. Otherwise the parameters are gathered into one flat
@@ -35,6 +35,7 @@ from descend.torch_optim.groups import (
     first_rate,
     grown,
     hyperparameters,
+    own_estimator,
     rates,
     split,
     streams,
@@ -122,8 +123,7 @@ class Optimizer(torch.optim.Optimizer):
         self._chain = tuple(transform.bound(self.parameters.layout) for transform in self.chain)
         self._settings: Any = None
         self._refresh()
-        method = Descent(*self.chain, self._rule or Fixed(0.0))
-        check_answers(method, method.needs, self._lifted)
+        check_answers(method := Descent(*self.chain, self._rule or Fixed(0.0)), method.needs, self._lifted)
         self._is_bound = True
 
     def _refresh(self) -> None:
@@ -173,9 +173,7 @@ class Optimizer(torch.optim.Optimizer):
             InvalidValue: the group has an unknown key, no parameters, or parameters that are in another group.
         """
         group = dict(param_group)
-        own = group.pop("estimator", None)
-        if own is not None and not isinstance(own, Estimator):
-            raise InvalidValue(f"a group's estimator must be an estimator such as SPSA(), got {own!r}")
+        own = own_estimator(group)
         check_keys(group, {"params", "param_names", "initial_lr", *self.defaults})
         rates([group])
         super().add_param_group(group)
@@ -183,7 +181,9 @@ class Optimizer(torch.optim.Optimizer):
         if self._is_bound:
             self._bind()
             if self._states is not None:
-                fresh = init_chain(self._chain, self.parameters.gather())
+                x = self.parameters.gather()
+                self._rule_state = self._rule.init(x) if self._rule else None
+                fresh = init_chain(self._chain, x)
                 self._states = tuple(
                     grown(old, new, self.parameters.size) for old, new in zip(self._states, fresh, strict=True)
                 )
@@ -374,8 +374,8 @@ class Optimizer(torch.optim.Optimizer):
         self.ledger.restore(rest["ledger"])
         self._closure.silence = rest["silence"]
         self.gains = from_plain(rest["gains"])
-        states, self._rule_state = from_plain(rest["states"])
-        self._states = map_tensors(lambda t: t.to(self.parameters.device), states)
+        restored = from_plain(rest["states"])
+        self._states, self._rule_state = map_tensors(lambda t: t.to(self.parameters.device), restored)
         self._settings = None
         self._refresh()
 
