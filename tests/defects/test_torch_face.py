@@ -262,3 +262,8 @@ def test_a_bad_value_that_a_user_writes_into_a_group_is_noticed_at_the_next_step
     with pytest.raises(InvalidValue, match="lr=nan"):
         optimizer.step(lambda: x.sum())
     assert torch.equal(x.detach(), torch.ones(3))
+
+
+def test_a_schedule_does_not_silently_overrule_a_groups_own_rate() -> None:
+    with pytest.raises(CompositionError, match=r"lr=0\.5"):
+        Optimizer([{"params": [_linear()], "lr": 0.5}], lr=dd.Cosine(0.1, steps=10))

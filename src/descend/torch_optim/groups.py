@@ -6,7 +6,7 @@ schedulers can change them and groups can differ in them.
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ __all__ = [
     "Rates",
     "as_groups",
     "calibratable",
-    "check_keys",
+    "check_group",
     "first_rate",
     "grown",
     "hyperparameters",
@@ -92,13 +92,19 @@ def own_estimator(group: dict[str, Any]) -> Estimator | None:
     return own
 
 
-def check_keys(group: Mapping[str, Any], known: set[str]) -> None:
-    """Raise for a key that means nothing in a parameter group, suggesting the nearest that does."""
+def check_group(group: Mapping[str, Any], known: set[str], schedule: Callable[[int], float] | None) -> None:
+    """Raise for a key that means nothing in a parameter group, suggesting the nearest that does, and for a bad lr."""
     for name in group:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise InvalidValue(f"unknown key {name!r} in a parameter group; {hint}Known are {sorted(known)}")
+    if schedule is not None and "lr" in group:
+        raise CompositionError(
+            f"the schedule {schedule!r} sets the learning rate of every group, so its lr={group['lr']!r} would be "
+            "ignored; drop it, or write a number for lr and use a scheduler of torch"
+        )
+    rates([group])
 
 
 def first_rate(lr: Rate | None, chain: Sequence[Transform[Any]], rule: Step[Any] | None, calibrates: bool) -> float:

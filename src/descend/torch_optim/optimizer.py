@@ -31,7 +31,7 @@ from descend.torch_optim.groups import (
     Rates,
     as_groups,
     calibratable,
-    check_keys,
+    check_group,
     first_rate,
     grown,
     hyperparameters,
@@ -174,8 +174,7 @@ class Optimizer(torch.optim.Optimizer):
         """
         group = dict(param_group)
         own = own_estimator(group)
-        check_keys(group, {"params", "param_names", "initial_lr", *self.defaults})
-        rates([group])
+        check_group(group, {"params", "param_names", "initial_lr", *self.defaults}, self._schedule)
         super().add_param_group(group)
         self._own.append(own)
         if self._is_bound:
