@@ -36,7 +36,7 @@ def descend(oracle, x, key, steps):
 
 
 def test_noise_a_tenth_and_nothing_set_by_hand():
-    """The issue's target: 10 dimensions, sigma 0.1, 500 steps, f < 1 in at least 19 of 20 seeds."""
+    """Ten dimensions, sigma 0.1, 500 steps, f < 1 in at least 19 of 20 seeds."""
     results = [descend(noisy(bowl, 0.1, 1000 + s), torch.full((10,), 2.0), Key(s), 500) for s in range(20)]
     assert sum(float(bowl(x)) < 1 for x, _, _ in results) >= 19
     assert max(spent for _, spent, _ in results) <= CALIBRATION

@@ -13,7 +13,7 @@ from torch import Tensor
 from descend.direction import Directions
 from descend.errors import CompositionError
 from descend.key import Key
-from descend.oracle import Asks, Ledger, Oracle, Slope, check_answers
+from descend.oracle import Asks, Oracle, Slope, Wrapped, check_answers
 
 __all__ = ["Estimator", "Lifted"]
 
@@ -63,27 +63,14 @@ class Estimator(ABC):  # noqa: B024  (a subclass implements what it gives, so no
 
 
 @dataclass(frozen=True, eq=False)
-class Lifted(Oracle):
+class Lifted(Wrapped):
     """An oracle under an estimator; made by ``oracle | estimator``."""
 
-    base: Oracle
     estimator: Estimator
 
     @property
     def answers(self) -> Asks:  # type: ignore[override]
         return (self.base.answers & self.estimator.keeps) | self.estimator.gives
-
-    @property
-    def memory(self) -> int:  # type: ignore[override]
-        return self.base.memory
-
-    @property
-    def ledger(self) -> Ledger:  # type: ignore[override]
-        return self.base.ledger
-
-    @property
-    def cost(self) -> int:  # type: ignore[override]
-        return self.base.cost
 
     @property
     def varies(self) -> Asks:  # type: ignore[override]
@@ -98,54 +85,25 @@ class Lifted(Oracle):
         base, estimator = self.base.at(t), self.estimator.at(t)
         return self if base is self.base and estimator is self.estimator else Lifted(base, estimator)
 
-    def value(self, x: Tensor, key: Key) -> float:
-        return self.base.value(x, key)
-
-    def values(self, xs: Tensor, key: Key) -> Tensor:
-        return self.base.values(xs, key)
-
     def along(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
         return self.base.along(x, directions, scales, key)
 
-    def project(self, x: Tensor) -> Tensor:
-        return self.base.project(x)
-
-    def free(self, x: Tensor, gradient: Tensor) -> Tensor | None:
-        return self.base.free(x, gradient)
-
     def gradient(self, x: Tensor, key: Key) -> Slope:
-        return (
-            self.estimator.gradient(self.base, x, key)
-            if Asks.GRADIENT in self.estimator.gives
-            else self._below(Asks.GRADIENT).gradient(x, key)
-        )
+        if Asks.GRADIENT in self.estimator.gives:
+            return self.estimator.gradient(self.base, x, key)
+        return super().gradient(x, key)
 
     def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
-        return (
-            self.estimator.jvp(self.base, x, directions, key)
-            if Asks.JVP in self.estimator.gives
-            else self._below(Asks.JVP).jvp(x, directions, key)
-        )
+        if Asks.JVP in self.estimator.gives:
+            return self.estimator.jvp(self.base, x, directions, key)
+        return super().jvp(x, directions, key)
 
     def hvp(self, x: Tensor, direction: Tensor, key: Key) -> Tensor:
-        return (
-            self.estimator.hvp(self.base, x, direction, key)
-            if Asks.HVP in self.estimator.gives
-            else self._below(Asks.HVP).hvp(x, direction, key)
-        )
-
-    def residuals(self, x: Tensor, key: Key) -> Tensor:
-        return self._below(Asks.RESIDUALS).residuals(x, key)
+        if Asks.HVP in self.estimator.gives:
+            return self.estimator.hvp(self.base, x, direction, key)
+        return super().hvp(x, direction, key)
 
     def jacobian(self, x: Tensor, key: Key) -> Tensor:
-        return (
-            self.estimator.jacobian(self.base, x, key)
-            if Asks.JACOBIAN in self.estimator.gives
-            else self._below(Asks.JACOBIAN).jacobian(x, key)
-        )
-
-    def _below(self, kind: Asks) -> Oracle:
-        """The oracle below, if what it says about this kind may pass the estimator."""
-        if kind not in self.answers:
-            raise self._refuse(kind)
-        return self.base
+        if Asks.JACOBIAN in self.estimator.gives:
+            return self.estimator.jacobian(self.base, x, key)
+        return super().jacobian(x, key)

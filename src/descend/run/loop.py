@@ -151,7 +151,7 @@ def _as_oracle(f: Any, start: Start, executor: Executor | None, on_failure: OnFa
 
 def _bounded(oracle: Oracle, bounds: Any, start: Start) -> Oracle:
     inside = oracle
-    while isinstance(inside, Wrapped):
+    while isinstance(inside, Wrapped) and not isinstance(inside, Lifted):
         inside = inside.base
     if isinstance(inside, Lifted):
         raise CompositionError(
