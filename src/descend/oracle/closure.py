@@ -1,13 +1,13 @@
 """The torch.optim closure as an oracle: it takes nothing, and returns the loss of the live parameters.
 
-Asking at a point writes it into the parameters; `visit` puts them back bit for bit however the visit ends. Under
-an estimator no evaluation builds a graph, and a closure that calls ``loss.backward()`` itself finds that call silenced.
+Asking at a point writes it into the parameters; `restore` puts them back bit for bit. Under an estimator no evaluation
+builds a graph, and a closure that calls ``loss.backward()`` itself finds that call silenced.
 """
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -70,14 +70,6 @@ class Closure(Leaf):
 
     def __repr__(self) -> str:
         return f"Closure({getattr(self.closure, '__name__', type(self.closure).__name__)})"
-
-    @contextmanager
-    def visit(self, home: Tensor) -> Iterator[None]:
-        """While open, questions may move the parameters; when it closes they are `home` again, bit for bit."""
-        try:
-            yield
-        finally:
-            self.restore(home)
 
     def restore(self, home: Tensor) -> None:
         """Write `home` back into the parameters, bit for bit, even if that is interrupted once."""

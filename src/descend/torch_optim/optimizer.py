@@ -288,14 +288,14 @@ class Optimizer(torch.optim.Optimizer):
         if failed or not slope.is_finite():
             self.rejected += 1
             return slope.loss
-        lengths = self._rates
+        per_group = self._rates
         if self.gains is not None and isinstance(slope.gradient, Combination):
-            lengths = [self.gains.rate(self.t - 1, slope.gradient.length()) for _ in lengths]
+            per_group = [self.gains.rate(self.t - 1, slope.gradient.length()) for _ in per_group]
         self._states = update_blocks(
             self.parameters,
             self._blocks,
             self._chains,
-            lengths,
+            per_group,
             slope.gradient,
             self._states or (),
             self._lifted,
