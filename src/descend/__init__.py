@@ -25,13 +25,16 @@ if TYPE_CHECKING:
         Combination,
         Dense,
         Directions,
+        LowRank,
         Seeded,
     )
     from descend.estimate import (
+        EGGROLL,
         RDSA,
         SPSA,
         DifferencedHvp,
         DifferencedJacobian,
+        Evolution,
         FiniteDifference,
         ForwardGradient,
         GaussianSmoothing,
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
         Clipped,
         Closure,
         Differentiable,
+        ForwardReport,
         Function,
         Module,
         Negated,
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
         Reject,
         Residuals,
         Retry,
+        check_forward,
     )
     from descend.run import (
         Batched,
@@ -132,11 +137,11 @@ _ROOMS = {
         "Descent",
     ],
     "direction": [
-        "Combination", "Dense", "Directions", "Seeded",
+        "Combination", "Dense", "Directions", "LowRank", "Seeded",
     ],
     "estimate": [
-        "DifferencedHvp", "DifferencedJacobian", "FiniteDifference", "ForwardGradient", "GaussianSmoothing",
-        "Guided", "Hybrid", "MeZO", "RDSA", "RandomCoordinates", "RandomDirections", "SPSA",
+        "DifferencedHvp", "DifferencedJacobian", "EGGROLL", "Evolution", "FiniteDifference", "ForwardGradient",
+        "GaussianSmoothing", "Guided", "Hybrid", "MeZO", "RDSA", "RandomCoordinates", "RandomDirections", "SPSA",
         "SphereSmoothing", "hutchinson_diagonal",
     ],
     "key": [
@@ -146,8 +151,9 @@ _ROOMS = {
         "Layout",
     ],
     "oracle": [
-        "Asks", "Averaged", "Bounded", "Cached", "Clipped", "Closure", "Differentiable", "Function", "Module",
-        "Negated", "Oracle", "Penalize", "Penalized", "Raise", "Reject", "Residuals", "Retry",
+        "Asks", "Averaged", "Bounded", "Cached", "Clipped", "Closure", "Differentiable", "ForwardReport",
+        "Function", "Module", "Negated", "Oracle", "Penalize", "Penalized", "Raise", "Reject", "Residuals", "Retry",
+        "check_forward",
     ],
     "run": [
         "Batched", "Evaluations", "NoImprovement", "Processes", "Progress", "Rejections", "Result", "Seconds",
@@ -173,6 +179,7 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "BFGS",
+    "EGGROLL",
     "LBFGS",
     "RDSA",
     "SPSA",
@@ -200,10 +207,12 @@ __all__ = [
     "Differentiable",
     "Directions",
     "Evaluations",
+    "Evolution",
     "Exponential",
     "FiniteDifference",
     "Fixed",
     "ForwardGradient",
+    "ForwardReport",
     "Function",
     "GaussNewton",
     "GaussianSmoothing",
@@ -216,6 +225,7 @@ __all__ = [
     "LeakyAverage",
     "LevenbergMarquardt",
     "Lion",
+    "LowRank",
     "MeZO",
     "Module",
     "NAdam",
@@ -256,6 +266,7 @@ __all__ = [
     "WarmUp",
     "WeightDecay",
     "averaged",
+    "check_forward",
     "direction",
     "errors",
     "estimate",

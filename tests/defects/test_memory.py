@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import descend as dd
 from descend.torch_optim import Optimizer
 
+TILE = 2**18  # elements of a weight that are moved at once
 WIDTH = 1100
 """Two layers of 1.2 million parameters: well above the block in which directions are made."""
 
@@ -65,6 +66,7 @@ def _measured(*parts: Any, lr: float | None = 1e-4, steps: int = 2) -> tuple[flo
     x = torch.ones(4, 8)
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     optimizer = Optimizer(model, *parts, lr=lr, key=0)
+    optimizer.population.tile = TILE
     graphs = []
 
     def closure() -> Tensor:
@@ -102,7 +104,7 @@ def test_spsa_of_a_large_model_takes_a_block(parts: tuple[Any, ...]) -> None:
     peak, held, optimizer = _measured(*parts)
     blocks = 4 * 2**18 / (4 * optimizer.parameters.size)  # of the size of the model: a model of 50 million needs 0.02
     assert peak < 3.5 * blocks, peak
-    assert held == 0
+    assert held <= blocks  # one tile is kept for the next step
     assert optimizer.ledger.counts == {"value": 4}
 
 
@@ -120,9 +122,10 @@ def test_spsa_of_a_large_model_takes_a_block(parts: tuple[Any, ...]) -> None:
     ids=["SPSA", "100 samples", "10 samples", "SPSA, HeavyBall", "SPSA, Adam", "Adam", "HeavyBall"],
 )
 def test_the_memory_is_that_of_the_composition(parts: tuple[Any, ...], most: float, kept: float) -> None:
-    peak, held, _ = _measured(*parts, steps=1 if "samples=100" in repr(parts) else 2)
+    peak, held, optimizer = _measured(*parts, steps=1 if "samples=100" in repr(parts) else 2)
     assert peak < most, peak
-    assert held == pytest.approx(kept, abs=0.01)
+    tile = 4 * TILE / (4 * optimizer.parameters.size)
+    assert held == pytest.approx(kept, abs=0.01) or held == pytest.approx(kept + tile, abs=0.01)
 
 
 def test_no_probe_builds_a_graph() -> None:

@@ -62,7 +62,7 @@ def test_the_intercepted_forward_sees_the_same_values_and_writes_nothing():
     here = closure.along(torch.empty(x.numel(), device="meta"), block, scales, Key(0))
     assert [p._version for p in point.tensors] == before
     torch.testing.assert_close(here, closure.along(x, block, scales, Key(0)), rtol=1e-12, atol=0)
-    assert not closure.unseen
+    assert not closure.population.unseen
 
 
 def test_one_evaluation_at_the_centre_serves_all_directions():

@@ -8,7 +8,7 @@ from descend.direction import BLOCK, Seeded
 from descend.key import Key
 from descend.layout import Parameters
 from descend.noise import Law
-from descend.oracle.intercept import Intercept
+from descend.oracle.intercept import Intercept, Move
 
 
 class Odd(nn.Module):
@@ -51,10 +51,10 @@ def test_equals_the_materialised_model(name, law):
             found = model(inputs)
         return found[0] if isinstance(found, tuple) else found
 
-    with Intercept(point, z, 1, 0.01) as mode:
+    with Intercept(Move(point, z, [1], [0.01])) as mode:
         intercepted = output()
     assert torch.equal(point.gather(), x)
-    assert mode.seen == set(range(len(point.tensors)))
+    assert mode.move.seen == set(range(len(point.tensors)))
     plain = output()
     point.scatter(x + 0.01 * z.dense(x)[1])
     torch.testing.assert_close(intercepted, output(), rtol=1e-4, atol=1e-5)
@@ -66,7 +66,7 @@ def test_a_tied_parameter_is_moved_once():
     model = nn.Sequential(shared, shared)
     point = Parameters(model.parameters())
     z = Seeded(Key(4), Law.SIGN, 1, 9)
-    with torch.no_grad(), Intercept(point, z, 0, 0.5):
+    with torch.no_grad(), Intercept(Move(point, z, [0], [0.5])):
         found = model(torch.eye(3))
     w = shared.weight.detach() + 0.5 * z.dense(shared.weight.detach())[0].view(3, 3)
     torch.testing.assert_close(found, w.T @ w.T)
@@ -76,6 +76,6 @@ def test_a_parameter_reached_outside_torch_is_noticed():
     w = nn.Parameter(torch.ones(3))
     alias = w.detach().numpy()
     point = Parameters([w])
-    with torch.no_grad(), Intercept(point, Seeded(Key(4), Law.SIGN, 1, 3), 0, 0.5) as mode:
+    with torch.no_grad(), Intercept(Move(point, Seeded(Key(4), Law.SIGN, 1, 3), [0], [0.5])) as mode:
         alias.sum()
-    assert mode.seen == set()
+    assert mode.move.seen == set()

@@ -44,6 +44,7 @@ def ask(oracle: Oracle, kind: Asks, x: torch.Tensor = X, key: Key = KEY) -> Any:
         Asks.HVP: lambda: oracle.hvp(x, torch.ones_like(x), key),
         Asks.RESIDUALS: lambda: oracle.residuals(x, key),
         Asks.JACOBIAN: lambda: oracle.jacobian(x, key),
+        Asks.EXAMPLES: lambda: oracle.examples(x, Dense(torch.eye(3, dtype=x.dtype)), torch.ones(3, 1), key),
     }
     return questions[kind]()
 

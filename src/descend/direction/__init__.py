@@ -1,9 +1,10 @@
 """Directions in parameter space, held lazily: dense, seeded, coordinate, scaled, and their linear combinations."""
 
-from descend.direction.base import BLOCK, Directions
+from descend.direction.base import BLOCK, Directions, Factors
 from descend.direction.combination import Combination, Scaled, Stretch, as_dense, as_directions
 from descend.direction.coordinate import Coordinate
 from descend.direction.dense import Dense
+from descend.direction.low_rank import LowRank
 from descend.direction.rows import Rows, mirrored
 from descend.direction.seeded import Seeded
 
@@ -13,6 +14,8 @@ __all__ = [
     "Coordinate",
     "Dense",
     "Directions",
+    "Factors",
+    "LowRank",
     "Rows",
     "Scaled",
     "Seeded",

@@ -5,22 +5,43 @@ parameters are stored or chunked.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "Directions", "as_list"]
+__all__ = ["BLOCK", "Directions", "Factors", "as_list"]
 
 BLOCK = 2**18
 """Elements per block wherever something of size d is walked through: 1 MiB of float32, so that it stays in cache."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Factors:
+    """k directions on one parameter of m by n elements: Z_i = gains[i] * left[i] @ right[i].T.
+
+    Args:
+        left: (k, m, r) float32.
+        right: (k, n, r) float32.
+        gains: k numbers.
+    """
+
+    left: Tensor
+    right: Tensor
+    gains: list[float]
+
+
 class Directions(ABC):
-    """A block of `count` directions z_0, ..., z_{count-1} in R^size."""
+    """A block of `count` directions z_0, ..., z_{count-1} in R^size.
+
+    Class attributes:
+        acts: whether they have `factors` on the large parameters, so that they can act on activations.
+    """
 
     __slots__ = ()
     count: int
     size: int
+    acts: bool = False
 
     @abstractmethod
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
@@ -28,6 +49,38 @@ class Directions(ABC):
 
         The tensor may be a view of what the directions hold: read it, do not write to it.
         """
+
+    def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
+        """Thin factors of some directions on parameter number `place` of the layout, or None: then ask for a `tile`.
+
+        Args:
+            place: index of the parameter.
+            rows: k indices of directions; they may repeat.
+            like: a tensor on the device of the parameter.
+        """
+        return None
+
+    def start_of(self, place: int) -> int:
+        """Where parameter number `place` begins in the point; only what has factors knows."""
+        raise LookupError(f"{type(self).__name__} directions know no parameters")
+
+    def lookup(self, row: int, start: int, width: int, needed: Tensor, like: Tensor) -> Tensor:
+        """Some rows of one direction on a table of rows `width` wide that begins at `start`.
+
+        Args:
+            needed: (u,) int64, ascending indices of rows of the table, at least one.
+
+        Returns:
+            (u, width), dtype and device of `like`; what is made on the way has the size of a block.
+        """
+        step = max(1, BLOCK // width)
+        found = []
+        for block in torch.unique_consecutive(needed // step).tolist():
+            inside = needed[(needed // step) == block]
+            low, high = int(inside[0]), int(inside[-1]) + 1
+            z = self.tile(row, row + 1, start + low * width, start + high * width, like)
+            found.append(z.view(-1, width)[inside - low])
+        return torch.cat(found)
 
     def dense(self, like: Tensor) -> Tensor:
         """All of them, (count, size), in the dtype and on the device of `like`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.direction.base import BLOCK, Directions
+from descend.direction.base import BLOCK, Directions, Factors
 from descend.direction.dense import Dense
 
 __all__ = ["Combination", "Scaled", "Stretch", "as_dense", "as_directions"]
@@ -41,6 +41,30 @@ class Scaled(Directions):
             if low < stop and high > start:
                 out[:, max(low, start) - start : min(high, stop) - start] *= factor
         return out
+
+    @property
+    def acts(self) -> bool:  # type: ignore[override]
+        return self.base.acts
+
+    def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
+        found = self.base.factors(place, rows, like)
+        if found is None:
+            return None
+        factor = self._at(self.base.start_of(place))
+        return Factors(found.left, found.right, [gain * factor for gain in found.gains])
+
+    def start_of(self, place: int) -> int:
+        return self.base.start_of(place)
+
+    def _at(self, index: int) -> float:
+        """The factor of an element; a parameter lies in one stretch."""
+        return next(factor for low, high, factor in self.stretches if low <= index < high)
+
+    def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
+        for low, high, factor in self.stretches:
+            first, last = max(low, start), min(high, start + out.numel())
+            if first < last:
+                self.base.add_to(out[first - start : last - start], [w * factor for w in weights], first)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,24 +5,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.direction.base import Directions, as_list
+from descend.direction.base import Directions, Factors, as_list
 
 __all__ = ["Rows", "mirrored"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Rows(Directions):
-    """Direction i is factors[i] * base[index[i]].
+    """Direction i is multiples[i] * base[index[i]].
 
     Args:
         base: the directions that are held.
         index: one row of `base` per direction.
-        factors: one number per direction.
+        multiples: one number per direction.
     """
 
     base: Directions
     index: tuple[int, ...]
-    factors: tuple[float, ...]
+    multiples: tuple[float, ...]
 
     @property
     def count(self) -> int:  # type: ignore[override]
@@ -32,21 +32,36 @@ class Rows(Directions):
     def size(self) -> int:  # type: ignore[override]
         return self.base.size
 
+    @property
+    def acts(self) -> bool:  # type: ignore[override]
+        return self.base.acts
+
+    def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
+        named = as_list(rows)
+        found = self.base.factors(place, [self.index[row] for row in named], like)
+        if found is None:
+            return None
+        gains = [gain * self.multiples[row] for gain, row in zip(found.gains, named, strict=True)]
+        return Factors(found.left, found.right, gains)
+
+    def start_of(self, place: int) -> int:
+        return self.base.start_of(place)
+
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
         rows = self.index[first:last]
         low, high = min(rows), max(rows) + 1
         z = self.base.tile(low, high, start, stop, like)
         if rows != tuple(range(low, high)):
             z = z[torch.tensor(rows, device=z.device) - low]
-        return z * torch.tensor(self.factors[first:last], dtype=z.dtype, device=z.device)[:, None]
+        return z * torch.tensor(self.multiples[first:last], dtype=z.dtype, device=z.device)[:, None]
 
     def perturb(self, points: Tensor, rows: list[int] | Tensor, scales: Tensor, start: int = 0) -> None:
-        factors = torch.tensor([self.factors[row] for row in as_list(rows)], dtype=scales.dtype, device=scales.device)
+        factors = torch.tensor([self.multiples[row] for row in as_list(rows)], dtype=scales.dtype, device=scales.device)
         self.base.perturb(points, [self.index[row] for row in as_list(rows)], scales * factors, start)
 
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         gathered = [0.0] * self.base.count
-        for i, factor, weight in zip(self.index, self.factors, weights, strict=True):
+        for i, factor, weight in zip(self.index, self.multiples, weights, strict=True):
             gathered[i] += factor * weight
         self.base.add_to(out, gathered, start)
 

@@ -3,6 +3,7 @@
 from descend.estimate.base import Estimator, Lifted
 from descend.estimate.coordinate import RandomCoordinates
 from descend.estimate.draw import Coupling, RandomLaw
+from descend.estimate.evolution import EGGROLL, SHAPINGS, Evolution
 from descend.estimate.finite_difference import FiniteDifference
 from descend.estimate.forward_gradient import ForwardGradient
 from descend.estimate.gains import Gains, GainStep, calibrate
@@ -21,13 +22,16 @@ from descend.estimate.random_directions import (
 from descend.estimate.stencil import STENCILS, Stencil, stencil
 
 __all__ = [
+    "EGGROLL",
     "RDSA",
+    "SHAPINGS",
     "SPSA",
     "STENCILS",
     "Coupling",
     "DifferencedHvp",
     "DifferencedJacobian",
     "Estimator",
+    "Evolution",
     "FiniteDifference",
     "ForwardGradient",
     "GainStep",

@@ -10,12 +10,13 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from descend.direction import BLOCK, Dense, Directions, Rows, Seeded, mirrored
+from descend.direction import BLOCK, Dense, Directions, LowRank, Rows, Seeded, mirrored
 from descend.errors import InvalidValue
 from descend.key import Key
+from descend.layout import Layout
 from descend.noise import Law
 
-__all__ = ["Coupling", "RandomLaw", "draw"]
+__all__ = ["Coupling", "RandomLaw", "check_rank", "draw", "layout_of", "low_rank"]
 
 _SOBOL_DIMENSIONS = 21201
 
@@ -70,6 +71,37 @@ def draw(law: RandomLaw, coupling: Coupling, count: int, x: Tensor, key: Key) ->
         return Dense(_quasi(law, count, x, key))
     seeded = Seeded(key, law.element, count, d)
     return _on_sphere(seeded, x) if law is RandomLaw.SPHERE else seeded
+
+
+def check_rank(rank: int | None, hold: int, law: RandomLaw, coupling: Coupling) -> None:
+    """Raise `InvalidValue` for what low-rank directions cannot be."""
+    if rank is None:
+        if hold != 1:
+            raise InvalidValue(f"only low-rank directions have a subspace to hold, got hold={hold!r}; write rank=1 too")
+        return
+    if type(rank) is not int or rank < 1:
+        raise InvalidValue(f"rank must be an integer of at least 1, got {rank!r}; write rank=1, or None for dense ones")
+    if type(hold) is not int or hold < 1:
+        raise InvalidValue(f"hold must be a number of steps, at least 1, got {hold!r}; write hold=50, or 1")
+    if law is RandomLaw.SPHERE or coupling not in (Coupling.INDEPENDENT, Coupling.ANTITHETIC):
+        raise InvalidValue(
+            f"low-rank directions are independent or antithetic, with elements of a law of their own; got law="
+            f"{law.value!r}, coupling={coupling.value!r}; write law='sign', or leave out rank={rank}"
+        )
+
+
+def low_rank(
+    law: RandomLaw, coupling: Coupling, count: int, rank: int, key: Key, layout: Layout, right: Key | None = None
+) -> Directions:
+    """`count` low-rank directions over the matrices of a layout."""
+    if coupling is Coupling.ANTITHETIC:
+        return mirrored(LowRank(key, law.element, count // 2, rank, layout, right))
+    return LowRank(key, law.element, count, rank, layout, right)
+
+
+def layout_of(x: Tensor, layout: Layout | None) -> Layout:
+    """The layout of a point; where nobody knows of one, it is a vector, which has no matrices."""
+    return Layout(("x",), ((x.numel(),),)) if layout is None else layout
 
 
 def _on_sphere(base: Directions, x: Tensor) -> Rows:

@@ -26,9 +26,10 @@ from torch import Tensor
 from descend.direction import BLOCK, Combination, Dense, Directions, Scaled, Stretch
 from descend.errors import InvalidValue
 from descend.estimate.base import Estimator
-from descend.estimate.draw import Coupling, RandomLaw, draw
+from descend.estimate.draw import Coupling, RandomLaw, check_rank, draw, layout_of, low_rank
 from descend.estimate.stencil import Stencil, stencil
 from descend.key import Key
+from descend.layout import Layout
 from descend.oracle import Oracle, Slope
 
 __all__ = ["RDSA", "SPSA", "GaussianSmoothing", "MeZO", "RandomDirections", "SphereSmoothing", "automatic_radius"]
@@ -50,6 +51,10 @@ class RandomDirections(Estimator):
         coupling: of the directions, a `Coupling` or its name: "independent", "antithetic", "orthogonal", "quasi".
         baseline: what one-sided two-point formulas subtract: "centre" (default) asks f(x); "leave-one-out" (also
             "mean": with the factor that makes it unbiased it is the same) uses the other samples and asks nothing more.
+        rank: r >= 1 for directions that are low-rank on every matrix of a model, see `LowRank`: their probes can run as
+            one forward, and an update is one matrix product per weight. None (default) for dense ones.
+        hold: for how many steps low-rank directions keep their right factor, and with it the subspace (LOZO). The
+            average over subspaces is still the gradient; default 1.
 
     A gradient takes n * m evaluations for a formula with m points off the centre, and one more where it uses the
     centre. Raises `InvalidValue` for an unknown name, a radius <= 0, fewer than 1 sample (2 with leave-one-out), or an
@@ -68,6 +73,9 @@ class RandomDirections(Estimator):
     radius: Radius = None
     coupling: Coupling | str = Coupling.INDEPENDENT
     baseline: Literal["centre", "leave-one-out", "mean"] = "centre"
+    rank: int | None = None
+    hold: int = 1
+    epoch: int = field(default=0, repr=False, compare=False)  # which subspace is held; `at` puts it
     row: Stencil = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +93,7 @@ class RandomDirections(Estimator):
                 f"baseline={self.baseline!r} needs samples >= 2 and formula 'forward' or 'backward', "
                 f"got samples={self.samples}, formula={self.row.name!r}"
             )
+        check_rank(self.rank, self.hold, self.law, self.coupling)  # type: ignore[arg-type]  # they are members now
         numbers = [self.radius] if isinstance(self.radius, float | int) else []
         if isinstance(self.radius, tuple):
             numbers = [factor for _, _, factor in self.radius]
@@ -104,6 +113,8 @@ class RandomDirections(Estimator):
         if self.coupling is not Coupling.INDEPENDENT:
             shown.append(f"coupling={getattr(self.coupling, 'value', self.coupling)!r}")
         shown += [f"baseline={self.baseline!r}"] if self.baseline != "centre" else []
+        shown += [f"rank={self.rank}"] if self.rank is not None else []
+        shown += [f"hold={self.hold}"] if self.hold != 1 else []
         return f"RandomDirections({', '.join(shown)})"
 
     @property
@@ -111,27 +122,41 @@ class RandomDirections(Estimator):
         return self.baseline != "centre"
 
     def at(self, t: int) -> "RandomDirections":
-        return replace(self, radius=self.radius(t)) if callable(self.radius) else self
+        if not callable(self.radius) and self.hold == 1:
+            return self
+        return replace(self, radius=self.radius(t) if callable(self.radius) else self.radius, epoch=t // self.hold)
 
     def gradient(self, oracle: Oracle, x: Tensor, key: Key) -> Slope:
-        z = self.directions(x, key)
+        z = self.directions(x, key, oracle.layout)
         offsets = (self.row.offsets[1],) if self._leaves_one_out else self.row.offsets
-        if isinstance(self.radius, tuple):  # h_g z in, z / h_g out: SPSA in the units of each stretch
-            probing: Directions = Scaled(z, self.radius)
-            along = Scaled(z, tuple((a, b, 1 / h) for a, b, h in self.radius))
-            h = 1.0
+        h = 1.0
+        probing: Directions = z
+        if isinstance(self.radius, tuple):
+            probing = Scaled(z, self.radius)
         else:
-            probing = along = z
             h = automatic_radius(x, self.row.order) if self.radius is None else self.radius
             assert not callable(h), "a schedule is put by at(t) before anything is asked"
         values = oracle.along(x, probing, _scales(offsets, h, self.samples), key)
         weights, value, nearby = self._weigh(values.tolist(), offsets, h)
-        return Slope(Combination(((weights, along),), x.numel()), value, nearby)
+        return Slope(self._combined(weights, z), value, nearby)
 
-    def directions(self, x: Tensor, key: Key) -> Directions:
+    def combination(self, weights: list[float], x: Tensor, key: Key, layout: Layout | None = None) -> Combination:
+        """The estimate that these weights made at x under a key: all that is random is remade, nothing is asked."""
+        return self._combined(weights, self.directions(x, key, layout))
+
+    def _combined(self, weights: list[float], z: Directions) -> Combination:
+        if isinstance(self.radius, tuple):  # h_g z in, z / h_g out: SPSA in the units of each stretch
+            z = Scaled(z, tuple((a, b, 1 / h) for a, b, h in self.radius))
+        return Combination(((weights, z),), z.size)
+
+    def directions(self, x: Tensor, key: Key, layout: Layout | None = None) -> Directions:
         """The directions at x under a key; small blocks are made dense at once, since they are used twice."""
+        if self.rank is not None:
+            held = Key(0).fold("subspace", self.epoch) if self.hold > 1 else None
+            return low_rank(self.law, self.coupling, self.samples, self.rank, key, layout_of(x, layout), held)  # type: ignore[arg-type]
         z = draw(self.law, self.coupling, self.samples, x, key)  # type: ignore[arg-type]  # names are members by now
-        return Dense(z.dense(x)) if self.samples * x.numel() <= BLOCK and not isinstance(z, Dense) else z
+        small = self.samples * x.numel() <= BLOCK and not isinstance(z, Dense) and not x.is_meta
+        return Dense(z.dense(x)) if small else z
 
     def _weigh(
         self, values: list[list[float]], offsets: tuple[float, ...], h: float
@@ -186,6 +211,8 @@ def SPSA(
     formula: str | Stencil = "central",
     coupling: Coupling | str = Coupling.INDEPENDENT,
     baseline: Literal["centre", "leave-one-out", "mean"] = "centre",
+    rank: int | None = None,
+    hold: int = 1,
 ) -> RandomDirections:
     """Simultaneous perturbation (Spall 1992): random signs, two-sided, two evaluations per sample.
 
@@ -194,7 +221,7 @@ def SPSA(
     >>> SPSA(1e-3).samples
     1
     """
-    return RandomDirections(RandomLaw.SIGN, formula, samples, radius, coupling, baseline)
+    return RandomDirections(RandomLaw.SIGN, formula, samples, radius, coupling, baseline, rank, hold)
 
 
 def MeZO(radius: Radius = 1e-3, samples: int = 1) -> RandomDirections:

@@ -1,6 +1,7 @@
 """Oracles answer questions about an objective; `oracle | estimator` answers more of them."""
 
 from descend.oracle.bounded import Bounded
+from descend.oracle.check import ForwardReport, check_forward
 from descend.oracle.closure import Closure
 from descend.oracle.core import Asks, Oracle, Slope, check_answers, probes
 from descend.oracle.differentiable import Differentiable
@@ -19,6 +20,7 @@ __all__ = [
     "Clipped",
     "Closure",
     "Differentiable",
+    "ForwardReport",
     "Function",
     "Ledger",
     "Module",
@@ -34,6 +36,7 @@ __all__ = [
     "Slope",
     "Wrapped",
     "check_answers",
+    "check_forward",
     "probes",
     "trainable",
 ]

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
@@ -21,9 +21,9 @@ from descend.key import Key
 from descend.layout import Parameters
 from descend.oracle.core import Asks, Slope
 from descend.oracle.failure import OnFailure, derive, evaluate
-from descend.oracle.intercept import Intercept
 from descend.oracle.leaf import Leaf, Randomness, with_randomness
 from descend.oracle.ledger import Ledger
+from descend.oracle.population import Kept, Population
 from descend.oracle.scalar import as_float
 
 __all__ = ["Closure"]
@@ -48,10 +48,11 @@ class Closure(Leaf):
         parameters: the point.
         closure: takes nothing and returns the loss (a float, NumPy number or one-element tensor). It may call
             ``loss.backward()``, and it may take a `backward` flag, which probes set to False.
+        model: whose buffers (statistics of a batch norm) probes leave as they were; None if there is none.
         on_failure, ledger: as in `Function`.
     """
 
-    answers = Asks.VALUE | Asks.VALUES | Asks.GRADIENT | Asks.JVP | Asks.HVP
+    answers = Asks.VALUE | Asks.VALUES | Asks.GRADIENT | Asks.JVP | Asks.HVP | Asks.EXAMPLES
     varies = answers  # a closure draws its own minibatches
 
     def __init__(
@@ -59,14 +60,20 @@ class Closure(Leaf):
         parameters: Parameters,
         closure: Callable[..., Any],
         *,
+        model: nn.Module | None = None,
         on_failure: OnFailure | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         super().__init__(ledger, on_failure)
         self.parameters = parameters
+        self.layout = parameters.layout
         self.closure = closure
-        self.silence = False
-        self.unseen = set(range(len(parameters.tensors)))
+        self.model = model
+        self.silence = self.functional = False
+        self.population = Population(parameters)
+
+        # functional: whether the closure is a loss of a model and a batch, which may be asked for many members at once
+        # even where the directions are dense; a closure without arguments may do anything, and be surprised
 
     def __repr__(self) -> str:
         return f"Closure({getattr(self.closure, '__name__', type(self.closure).__name__)})"
@@ -91,10 +98,14 @@ class Closure(Leaf):
     def along(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
         """As `Oracle.along`; a point on the meta device, which has a size and no numbers, means the live parameters.
 
-        Then they are not written to either: the forward runs under `Intercept`.
+        Then they are not written to either: the forward is intercepted, for many members at once where it can be.
         """
         if x.is_meta:
-            return self._each(scales, key, lambda row, scale: self._value_intercepted(directions, row, scale, key))
+            return self._intercepted(directions, scales, key)
+        return self._moved(x, directions, scales, key)
+
+    def _moved(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        """By writing each probe into the parameters."""
         if directions.count * x.numel() <= BLOCK and not isinstance(directions, Dense):
             directions = Dense(directions.dense(x))
         alone = self.parameters.alone()
@@ -108,17 +119,50 @@ class Closure(Leaf):
 
         return self._each(scales, key, ask)
 
+    def _intercepted(self, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        """By moving the parameters within the forward: all probes at once, or one at a time."""
+        population = self.population
+        if self._goes_together(directions, scales):
+            with Kept(self.model):
+                values = population.values(directions, scales, self._answer, key, self.ledger, self.on_failure)
+            if values is not None:
+                return values
+
+        def ask(row: int, scale: float) -> float:
+            # a scale of zero is intercepted too, so that every forward takes the same way
+            with population.probe(directions, row, scale):
+                return evaluate(self.loss_here, key, self.ledger, self.on_failure)
+
+        return self._each(scales, key, ask)
+
+    def _goes_together(self, directions: Directions, scales: Tensor) -> bool:
+        """Whether probes are tried as one forward: their directions act on activations, or the loss is functional."""
+        wanted = directions.acts or self.functional
+        return wanted and self.population.applies(scales) and self.on_failure.attempts == 1
+
+    def examples(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        if not x.is_meta:
+            raise MissingAnswer(f"{self!r} answers losses of examples for the live parameters only")
+        with Kept(self.model):
+            return self.population.examples(directions, scales, self._answer, key, self.ledger, self.on_failure)
+
+    def _answer(self) -> Any:
+        """What the closure returns, unreduced and without a graph."""
+        with torch.no_grad(), _NoBackward() if self.silence else _NO_CONTEXT:
+            return self._closure(False) if self._flag else self._closure()
+
     def _each(self, scales: Tensor, key: Key, ask: Callable[[int, float], float]) -> Tensor:
         """ask(row, scale) for every entry, the centre only once, all under the same randomness."""
         centre: float | None = None
         answers = []
-        with Randomness(key) as randomness:
+        with Kept(self.model) as kept, Randomness(key) as randomness:
             for row, line in enumerate(scales.tolist()):
                 values = []
                 for scale in line:
                     if scale != 0.0 or centre is None:
                         value = ask(row, scale)
                         randomness.again()
+                        kept.again()
                     else:
                         value = centre
                     if scale == 0.0:
@@ -126,13 +170,6 @@ class Closure(Leaf):
                     values.append(value)
                 answers.append(values)
         return torch.tensor(answers, dtype=torch.float64)
-
-    def _value_intercepted(self, directions: Directions, row: int, scale: float, key: Key) -> float:
-        # a scale of zero is intercepted too, so that every forward takes the same way
-        with Intercept(self.parameters, directions, row, scale) as mode:
-            value = evaluate(self.loss_here, key, self.ledger, self.on_failure)
-        self.unseen -= mode.seen
-        return value
 
     def _move(self, x: Tensor, directions: Directions, row: int, scale: float, work: Tensor) -> None:
         """Put the parameters at x + scale * z_row."""
@@ -181,7 +218,10 @@ class Closure(Leaf):
         self._closure, self._flag = closure, _takes_flag(closure)
 
     def _call(self, backward: bool) -> Any:
-        return self._closure(backward) if self._flag else self._closure()
+        loss = self._closure(backward) if self._flag else self._closure()
+        # losses of examples: their mean is what is minimized
+        several = self.functional and isinstance(loss, Tensor) and loss.dim() == 1
+        return loss.double().mean() if several else loss
 
     def gradient(self, x: Tensor, key: Key) -> Slope:
         self.parameters.scatter(x)

@@ -18,6 +18,7 @@ from torch import Tensor
 from descend.direction import Combination, Directions
 from descend.errors import MissingAnswer
 from descend.key import Key
+from descend.layout import Layout
 from descend.oracle.ledger import Ledger
 
 __all__ = ["Asks", "Oracle", "Slope", "check_answers", "probes"]
@@ -33,6 +34,7 @@ class Asks(Flag):
     HVP = auto()
     RESIDUALS = auto()
     JACOBIAN = auto()
+    EXAMPLES = auto()
 
     def words(self) -> str:
         """The kinds as a list in words, for messages: 'VALUE, GRADIENT'."""
@@ -50,6 +52,7 @@ _REMEDY = {
     Asks.RESIDUALS: "State the problem as residuals: Residuals(forward, data).",
     Asks.JACOBIAN: "State the problem as differentiable residuals, Residuals(forward, data), "
     "or difference them: `oracle | DifferencedJacobian()`.",
+    Asks.EXAMPLES: "A loss that returns one number per example answers it: Optimizer(model, ...).step(loss, batch).",
 }
 
 
@@ -125,6 +128,7 @@ class Oracle:
         cost: evaluations that one value takes.
         varies: the kinds of questions to which another key may give another answer. An answer of any other kind
             still holds at the next step; one of these is only to be compared with answers under its own key.
+        layout: names and shapes of the parameters that a point is made of, None where it is just a vector.
     """
 
     answers: Asks = Asks(0)
@@ -132,6 +136,7 @@ class Oracle:
     ledger: Ledger
     cost: int = 1
     varies: Asks = Asks(0)
+    layout: Layout | None = None
 
     def value(self, x: Tensor, key: Key) -> float:
         """f(x) for a point x (d,)."""
@@ -169,6 +174,10 @@ class Oracle:
             answers.append(self.consume(batch, key))
             del batch
         return torch.cat(answers)[back]
+
+    def examples(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        """As `along`, before the mean over the examples of the batch is taken: (n, m, b) float64 on the CPU."""
+        raise self._refuse(Asks.EXAMPLES)
 
     def gradient(self, x: Tensor, key: Key) -> Slope:
         """The gradient at x (d,), exact or estimated, with f(x) where it comes for free."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from descend.direction import Combination, Directions, as_dense
 from descend.errors import InvalidValue
 from descend.key import Key
+from descend.layout import Layout
 from descend.oracle.core import Asks, Oracle, Slope
 from descend.oracle.ledger import Ledger
 
@@ -58,6 +59,10 @@ class Wrapped(Oracle):
     def varies(self) -> Asks:  # type: ignore[override]
         return self.base.varies
 
+    @property
+    def layout(self) -> Layout | None:  # type: ignore[override]
+        return self.base.layout
+
     def at(self, t: int) -> Oracle:
         base = self.base.at(t)
         return self if base is self.base else replace(self, base=base)
@@ -88,6 +93,9 @@ class Wrapped(Oracle):
 
     def jacobian(self, x: Tensor, key: Key) -> Tensor:
         return self._inside(Asks.JACOBIAN).jacobian(x, key)
+
+    def examples(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        return self._inside(Asks.EXAMPLES).examples(x, directions, scales, key)
 
     def _inside(self, kind: Asks) -> Oracle:
         """The oracle inside, if its answer to this kind holds for this one too."""

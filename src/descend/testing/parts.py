@@ -9,10 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from descend.estimate import (
+    EGGROLL,
     RDSA,
     SPSA,
     DifferencedHvp,
     DifferencedJacobian,
+    Evolution,
     FiniteDifference,
     ForwardGradient,
     GaussianSmoothing,
@@ -88,11 +90,15 @@ def estimators(d: int) -> dict[str, Estimator]:
         "FiniteDifference tuned": FiniteDifference("forward3", look=1),
         "SPSA": SPSA(),
         "SPSA one-sided": SPSA(1e-3, 3, formula="forward"),
+        "SPSA low rank": SPSA(1e-3, 3, rank=1, hold=2),
         "SPSA leave-one-out": SPSA(1e-3, 3, formula="forward", baseline="leave-one-out"),
         "RDSA": RDSA(),
         "GaussianSmoothing": GaussianSmoothing(samples=5),
         "SphereSmoothing": SphereSmoothing(),
         "MeZO": MeZO(),
+        "Evolution": Evolution(4, 1e-2, shaping="none"),
+        "Evolution dense": Evolution(4, 1e-2, None, shaping="none"),
+        "EGGROLL": EGGROLL(4),
         "ForwardGradient": ForwardGradient(),
         "ForwardGradient central": ForwardGradient(2, jvp="central"),
         "ForwardGradient orthonormal": ForwardGradient(3, orthonormal=True),

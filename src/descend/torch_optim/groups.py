@@ -18,10 +18,11 @@ from descend.direction import BLOCK, Stretch
 from descend.errors import CompositionError, InvalidValue
 from descend.estimate.base import Estimator, Lifted
 from descend.estimate.draw import Coupling, RandomLaw
+from descend.estimate.evolution import Evolution
 from descend.estimate.gains import Gains
 from descend.estimate.random_directions import RandomDirections
 from descend.layout import Parameters
-from descend.oracle import Closure, Oracle, trainable
+from descend.oracle import Asks, Closure, Oracle, trainable
 from descend.step.base import Step
 from descend.step.fixed import Fixed, Rate, as_rate
 from descend.transform.chain import At, Transform
@@ -149,7 +150,7 @@ def hyperparameters(estimators: Sequence[Estimator], chain: Sequence[Transform[A
                 found[field.name] = value
     found = {name: value for name, value in found.items() if name not in twice}
     for estimator in estimators:
-        if isinstance(estimator, RandomDirections) and isinstance(estimator.radius, float | None):
+        if isinstance(estimator, RandomDirections | Evolution) and isinstance(estimator.radius, float | None):
             found["radius"] = estimator.radius
     return found
 
@@ -182,11 +183,11 @@ def _changed(transform: Transform[Any], changes: Mapping[str, Any]) -> Transform
 
 
 def with_radii(
-    estimator: RandomDirections,
+    estimator: RandomDirections | Evolution,
     gains: Gains | None,
     groups: Sequence[Mapping[str, Any]],
     stretches: Sequence[tuple[int, int]],
-) -> RandomDirections:
+) -> RandomDirections | Evolution:
     """The estimator with the groups' radii, one per stretch of the point where they differ."""
     if gains is not None:
         return replace(estimator, radius=gains.radius)
@@ -201,17 +202,20 @@ def with_radii(
 
 
 def streams(lifted: Oracle, closure: Closure) -> bool:
-    """Whether an estimate needs no copy of the parameters: they are many, directions seeded, and the radius set."""
-    if not isinstance(lifted, Lifted) or lifted.base is not closure or closure.parameters.size <= BLOCK:
+    """Whether an estimate is made by moving the parameters within the forward, without a copy of them.
+
+    It is where directions act on activations or losses of examples are asked, which only the live parameters answer,
+    and where the parameters are many, if directions are seeded and the radius is set.
+    """
+    if not isinstance(lifted, Lifted) or lifted.base is not closure:
         return False
     estimator = lifted.estimator
-    return (
-        isinstance(estimator, RandomDirections)
-        and estimator.radius is not None
-        and estimator.law is not RandomLaw.SPHERE
-        and estimator.coupling in (Coupling.INDEPENDENT, Coupling.ANTITHETIC)
-        and all(p.is_contiguous() for p in closure.parameters.tensors)
-    )
+    if not isinstance(estimator, RandomDirections | Evolution) or estimator.radius is None:
+        return False
+    if estimator.rank is not None or Asks.EXAMPLES in estimator.needs:
+        return True
+    seeded = isinstance(estimator, Evolution) or estimator.coupling in (Coupling.INDEPENDENT, Coupling.ANTITHETIC)
+    return seeded and estimator.law is not RandomLaw.SPHERE and closure.parameters.size > BLOCK
 
 
 def stretches(parameters: Parameters, owners: Sequence[int]) -> list[tuple[int, int]]:

@@ -16,14 +16,16 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks as _global_pre_hoo
 
 from descend.descent import Descent, DescentState
 from descend.direction import Combination
-from descend.errors import CompositionError, InvalidValue, StateMismatch
+from descend.errors import CompositionError, InvalidValue
 from descend.estimate.base import Estimator, Lifted
+from descend.estimate.evolution import Evolution
 from descend.estimate.gains import Gains, calibrate
 from descend.estimate.hybrid import Hybrid
 from descend.estimate.random_directions import RandomDirections
 from descend.key import Key, as_key
 from descend.layout import Parameters
 from descend.oracle import Closure, Ledger, OnFailure, Oracle, Slope, check_answers
+from descend.oracle.population import Population
 from descend.step.fixed import Fixed, FixedState, Rate
 from descend.torch_optim.blocks import Gradients, blocks_of, update_blocks
 from descend.torch_optim.groups import (
@@ -43,10 +45,9 @@ from descend.torch_optim.groups import (
     with_group,
     with_radii,
 )
-from descend.torch_optim.packing import check_groups, pack, unpack
 from descend.torch_optim.pair import pair_step
+from descend.torch_optim.saving import restore, saved
 from descend.transform.chain import init_chain
-from descend.tree import from_plain, map_tensors, to_plain
 
 __all__ = ["Optimizer"]
 
@@ -93,6 +94,7 @@ class Optimizer(torch.optim.Optimizer):
         on_failure: OnFailure | None = None,
     ) -> None:
         self.estimators, self.chain, self._rule = split(parts)
+        self.model = params if isinstance(params, nn.Module) else None
         self.key, self.t, self.rejected = as_key(key), 0, 0
         self.ledger, self.on_failure = Ledger(), on_failure
         self.gains: Gains | None = None
@@ -118,7 +120,12 @@ class Optimizer(torch.optim.Optimizer):
         self.parameters = Parameters(params, names)
         self._blocks = blocks_of(self.parameters, owners)
         self._stretches = stretches(self.parameters, owners)
-        self._closure = Closure(self.parameters, _no_closure, on_failure=self.on_failure, ledger=self.ledger)
+        before = self._closure.population if self._is_bound else None
+        self._closure = Closure(
+            self.parameters, _no_closure, model=self.model, on_failure=self.on_failure, ledger=self.ledger
+        )
+        if before is not None:
+            self.population.tile, self.population.activations = before.tile, before.activations
         self._walks = all(transform.separable for transform in self.chain) and self._rule is None
         self._chain = tuple(transform.bound(self.parameters.layout) for transform in self.chain)
         self._settings: Any = None
@@ -140,7 +147,7 @@ class Optimizer(torch.optim.Optimizer):
             )
         self._lifted = self._lift()
         self._pair = None
-        self._streams = self._walks and not self.chain and streams(self._lifted, self._closure)
+        self._streams = self._walks and streams(self._lifted, self._closure)
         if self._walks and not self.chain and len(self.param_groups) == 1 and isinstance(self._lifted, Lifted):
             estimator = self._lifted.estimator
             if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
@@ -159,7 +166,7 @@ class Optimizer(torch.optim.Optimizer):
             estimators = [Hybrid(tuple(own))]
         oracle: Oracle = self._closure
         for estimator in estimators:
-            if isinstance(estimator, RandomDirections):
+            if isinstance(estimator, RandomDirections | Evolution):
                 estimator = with_radii(estimator, self.gains, self.param_groups, self._stretches)
             oracle = oracle | estimator
         return oracle
@@ -187,13 +194,18 @@ class Optimizer(torch.optim.Optimizer):
                     grown(old, new, self.parameters.size) for old, new in zip(self._states, fresh, strict=True)
                 )
 
-    def step(self, closure: Callable[..., Any] | None = None) -> Tensor | None:  # type: ignore[override]
+    def step(self, closure: Callable[..., Any] | None = None, batch: Any = None) -> Tensor | None:  # type: ignore[override]
         """One step; see the class for what it returns.
 
         Args:
             closure: returns the loss. Without it the parameters' .grad are used as they are, which only autograd's
-                gradients and a fixed step allow; then it returns None.
+                gradients and a fixed step allow; then it returns None. With a batch it is asked as
+                ``closure(model, batch)`` and may return one loss per example, (b,), of which the mean counts.
+            batch: the examples, in whatever form the loss takes them; for optimizers that were given a module.
         """
+        self._closure.functional = batch is not None
+        if batch is not None:
+            closure = self._over(closure, batch)
         hooked = (
             _global_pre_hooks or self._optimizer_step_pre_hooks or _global_post_hooks or self._optimizer_step_post_hooks
         )
@@ -209,6 +221,17 @@ class Optimizer(torch.optim.Optimizer):
             for hook in (*_global_post_hooks.values(), *self._optimizer_step_post_hooks.values()):
                 hook(self, (closure,), {})
         return None if closure is None else torch.scalar_tensor(loss, dtype=self.parameters.dtype)
+
+    def _over(self, loss: Callable[..., Any] | None, batch: Any) -> Callable[[], Any]:
+        """The closure of a loss over a batch."""
+        model = self.model
+        if model is None or loss is None:
+            raise InvalidValue(
+                "step(loss, batch) asks loss(model, batch), and this optimizer was given "
+                f"{'no loss' if model is not None else 'parameters without their module'}; write "
+                f"{'step(loss, batch)' if model is not None else 'Optimizer(model, ...), or step(closure)'}"
+            )
+        return lambda: loss(model, batch)
 
     # hooks run above; torch's profiling wrapper costs a third of a small step
     step.hooked = True  # type: ignore[attr-defined]
@@ -251,7 +274,7 @@ class Optimizer(torch.optim.Optimizer):
         """
         here = torch.empty(self.parameters.size, dtype=self.parameters.dtype, device="meta")
         slope = self._lifted.at(self.t).gradient(here, key)
-        if not self._closure.unseen:
+        if not self._closure.population.unseen:
             return slope
         self._streams = False
         return self._slope(key)
@@ -341,20 +364,7 @@ class Optimizer(torch.optim.Optimizer):
         Memory with one number per parameter stands under each parameter, shaped like it; all the rest (step count, key,
         evaluation counts, matrices) under the first parameter's "descend".
         """
-        packed = super().state_dict()
-        rest = {
-            "version": 1,
-            "t": self.t,
-            "rejected": self.rejected,
-            "key": self.key.seed,
-            "ledger": self.ledger.plain(),
-            "silence": self._closure.silence,
-            "gains": to_plain(self.gains),
-            "states": to_plain((self._states, self._rule_state)),
-            "parts": [type(p).__name__ for p in self.parts],
-        }
-        packed["state"] = pack(rest, self.parameters.layout)
-        return packed
+        return saved(self, super().state_dict())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a saved state; parameters themselves are not part of it, as in torch.
@@ -362,21 +372,13 @@ class Optimizer(torch.optim.Optimizer):
         Raises:
             StateMismatch: it was saved by other parts, groups or parameter shapes.
         """
-        check_groups(state_dict, self.param_groups)
-        rest = unpack(state_dict["state"], self.parameters.layout)
-        parts = [type(part).__name__ for part in self.parts]
-        if rest["parts"] != parts:
-            raise StateMismatch(f"the state was saved by an optimizer with parts {rest['parts']}, this one has {parts}")
-        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
-            group.update({name: value for name, value in saved.items() if name != "params"})
-        self.t, self.rejected, self.key = rest["t"], rest["rejected"], Key(rest["key"])
-        self.ledger.restore(rest["ledger"])
-        self._closure.silence = rest["silence"]
-        self.gains = from_plain(rest["gains"])
-        restored = from_plain(rest["states"])
-        self._states, self._rule_state = map_tensors(lambda t: t.to(self.parameters.device), restored)
-        self._settings = None
-        self._refresh()
+        restore(self, state_dict)
+
+    @property
+    def population(self) -> Population:
+        """How forwards are perturbed: the `tile` of a weight that is moved at once, and the `activations` that one forward
+        of many members may have, both in elements; set them at any time."""
+        return self._closure.population
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -387,7 +389,7 @@ class Optimizer(torch.optim.Optimizer):
         return f"Optimizer({self.parameters.size} parameters, {', '.join(map(repr, self.parts))})"
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("parameters", "_closure", "_lifted", "_blocks", "_pair")
+        derived = ("parameters", "_closure", "_lifted", "_blocks", "_pair")  # the model travels with its parameters
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from descend.noise import Law, fill
 from descend.oracle import Closure
 from descend.oracle.failure import evaluate
 from descend.oracle.leaf import Randomness
+from descend.oracle.population import Kept
 
 __all__ = ["PairStep", "pair_step"]
 
@@ -63,11 +64,12 @@ class PairStep:
         closure = self.closure
         weight = math.nan
         try:
-            with Randomness(key) as randomness:
+            with Kept(closure.model) as kept, Randomness(key) as randomness:
                 for home, z, live in triples:
                     torch.add(home, z, alpha=-h, out=live)
                 low = evaluate(closure.loss_here, key, closure.ledger, closure.on_failure)
                 randomness.again()
+                kept.again()
                 for home, z, live in triples:
                     torch.add(home, z, alpha=h, out=live)
                 high = evaluate(closure.loss_here, key, closure.ledger, closure.on_failure)
@@ -87,6 +89,7 @@ def pair_step(closure: Closure, estimator: RandomDirections) -> PairStep | None:
     fits = (
         estimator.samples == 1
         and estimator.coupling is Coupling.INDEPENDENT
+        and estimator.rank is None
         and estimator.row.name == "central2"
         and estimator.law is not RandomLaw.SPHERE
         and not isinstance(estimator.radius, tuple)

@@ -1,0 +1,183 @@
+"""Low-rank directions: seen as a matrix (m, n), a parameter moves along A B^T / sqrt(r), with A (m, r) and B (n, r).
+
+They need (m + n) r random numbers instead of m n, act on activations at the cost of two thin products,
+x Z^T = (x B) A^T / sqrt(r), and many of them update a weight by one matrix product. Every element of Z has mean 0 and
+variance 1 and E z z^T = I, so estimators take them like any other; with signs for A and B and r = 1 every element is a
+sign itself. Vectors, and matrices too small to gain anything, move along dense directions.
+
+Sarkar et al. (2025), "Evolution strategies at the hyperscale" (EGGROLL); Chen et al. (2024), "Enhancing zeroth-order
+fine-tuning for language models with low-rank structures" (LOZO, which keeps B for several steps).
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from descend import noise
+from descend.direction.base import Directions, Factors, as_list
+from descend.errors import InvalidValue
+from descend.key import Key
+from descend.layout import Layout
+
+__all__ = ["LowRank", "matrix_shape"]
+
+
+def matrix_shape(shape: tuple[int, ...], rank: int) -> tuple[int, int] | None:
+    """(m, n) of a parameter seen as a matrix: its first axis by all others. None where factors would not be fewer.
+
+    >>> matrix_shape((8, 4, 3, 3), 1), matrix_shape((1, 16, 8), 1), matrix_shape((8,), 1), matrix_shape((2, 2), 1)
+    ((8, 36), (16, 8), None, None)
+    """
+    if len(shape) < 2:
+        return None
+    m, n = shape[0], math.prod(shape[1:])
+    if m == 1:
+        m, n = math.prod(shape[:-1]), shape[-1]
+    return (m, n) if (m + n) * rank < m * n else None
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank(Directions):
+    """`count` directions of rank `rank` on every matrix of a layout.
+
+    Args:
+        key: decides the numbers.
+        law: of the elements of A and B, mean 0 and variance 1. With signs an update is the same bits on every device.
+        count: how many directions.
+        rank: r >= 1.
+        layout: of the parameters.
+        right: another key for B, to keep it while A changes (default: `key`).
+
+    Raises:
+        InvalidValue: rank < 1.
+
+    >>> layout = Layout(("weight", "bias"), ((4, 6), (4,)))
+    >>> z = LowRank(Key(0), noise.Law.SIGN, 2, 1, layout).dense(torch.zeros(()))
+    >>> z.shape, int(torch.linalg.matrix_rank(z[0, :24].view(4, 6))), bool((z.abs() == 1).all())
+    (torch.Size([2, 28]), 1, True)
+    """
+
+    key: Key
+    law: noise.Law
+    count: int
+    rank: int
+    layout: Layout
+    right: Key | None = None
+    _made: dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
+
+    acts = True
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise InvalidValue(
+                f"rank must be at least 1, got {self.rank!r}; write rank=1"
+            )
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self.layout.size
+
+    @cached_property
+    def matrices(self) -> tuple[tuple[int, int] | None, ...]:
+        """(m, n) of every parameter that has factors, else None."""
+        return tuple(matrix_shape(shape, self.rank) for shape in self.layout.shapes)
+
+    @cached_property
+    def _starts(self) -> tuple[tuple[int, int], ...]:
+        """Where the numbers of A and of B begin for every parameter."""
+        starts, left, right = [], 0, 0
+        for matrix in self.matrices:
+            starts.append((left, right))
+            if matrix is not None:
+                left, right = left + matrix[0] * self.rank, right + matrix[1] * self.rank
+        return tuple(starts)
+
+    def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
+        if self.matrices[place] is None:
+            return None
+        named = as_list(rows)
+        low, high = min(named), max(named) + 1
+        left, right = self._pair(place, low, high, like)
+        if named != list(range(low, high)):
+            index = torch.tensor(named, device=left.device) - low
+            left, right = left[index], right[index]
+        return Factors(left, right, [1 / math.sqrt(self.rank)] * len(named))
+
+    def start_of(self, place: int) -> int:
+        return self.layout.offsets[place]
+
+    def _pair(self, place: int, first: int, last: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """A (k, m, r) and B (k, n, r) of directions first..last; those made last are kept, since blocks share them."""
+        name = (place, first, last, str(like.device))
+        if name not in self._made:
+            (m, n), (a, b) = self.matrices[place], self._starts[place]  # type: ignore[misc]  # it has factors
+            left = torch.empty(last - first, m * self.rank, device=like.device)
+            right = torch.empty(last - first, n * self.rank, device=like.device)
+            noise.fill(left, self.key.fold("left").seed, self.law, start=a, member=first)
+            noise.fill(right, (self.right or self.key).fold("right").seed, self.law, start=b, member=first)
+            self._made.clear()
+            self._made[name] = left.view(-1, m, self.rank), right.view(-1, n, self.rank)
+        return self._made[name]
+
+    def _pieces(self, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """The parameters that elements start..stop lie in, with the stretch of each: (place, low, high)."""
+        found = []
+        for place, (offset, size) in enumerate(zip(self.layout.offsets, self.layout.sizes, strict=True)):
+            low, high = max(start, offset), min(stop, offset + size)
+            if low < high:
+                found.append((place, low, high))
+        return found
+
+    def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
+        out = torch.empty(last - first, stop - start, dtype=like.dtype, device=like.device)
+        for place, low, high in self._pieces(start, stop):
+            part = out[:, low - start : high - start]
+            matrix = self.matrices[place]
+            if matrix is None:
+                noise.fill(part, self.key.seed, self.law, start=low, member=first)
+                continue
+            left, right = self._pair(place, first, last, like)
+            a, b, skip = self._cover(place, low, high)
+            block = torch.bmm(left[:, a:b], right.transpose(1, 2)).mul_(1 / math.sqrt(self.rank))
+            part.copy_(block.flatten(1)[:, skip : skip + high - low])
+        return out
+
+    def _cover(self, place: int, low: int, high: int) -> tuple[int, int, int]:
+        """The rows a..b of a parameter's matrix that hold elements low..high, and how many elements come before low."""
+        n = self.matrices[place][1]  # type: ignore[index]
+        offset = self.layout.offsets[place]
+        a = (low - offset) // n
+        return a, -(-(high - offset) // n), low - offset - a * n
+
+    def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
+        """One matrix product per parameter: out += (A diag w) B^T, rounded once."""
+        terms = _exact([w / math.sqrt(self.rank) for w in weights], self.rank, out.dtype, self.law)
+        wide = torch.promote_types(out.dtype, torch.float32)
+        for place, low, high in self._pieces(start, start + out.numel()):
+            part = out[low - start : high - start]
+            if self.matrices[place] is None:
+                noise.combine(part, self.key.seed, self.law, weights, start=low)
+                continue
+            left, right = self._pair(place, 0, self.count, out)
+            a, b, skip = self._cover(place, low, high)
+            coefficients = torch.tensor(terms, dtype=wide, device=out.device)
+            scaled = (left[:, a:b].to(wide) * coefficients[:, None, None]).transpose(0, 1).flatten(1)
+            change = scaled @ right.to(wide).transpose(1, 2).flatten(0, 1)
+            part.copy_(change.view(-1)[skip : skip + high - low].add_(part))
+
+
+def _exact(terms: list[float], rank: int, dtype: torch.dtype, law: noise.Law) -> list[float]:
+    """The weights rounded to multiples of a power of two so coarse that no sum of them, with any signs, is rounded.
+
+    So the matrix product gives the same bits in whatever order it adds. The sum of n r terms stays below 2^23 quanta,
+    a relative change of at most 2^-24 of the largest sum. Other laws than signs have no exact products.
+    """
+    total = rank * math.fsum(abs(t) for t in terms)
+    if law is not noise.Law.SIGN or not 0 < total < math.inf:
+        return terms
+    bits = 52 if dtype == torch.float64 else 23
+    quantum = 2.0 ** (math.frexp(total)[1] - bits)
+    return [round(t / quantum) * quantum for t in terms] if quantum > 0 else terms

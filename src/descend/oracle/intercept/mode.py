@@ -1,0 +1,116 @@
+"""The perturbed forward: while it runs, every torch function that receives a parameter sees it moved along a direction.
+
+The parameters themselves are never written to, so they are bit-exact whatever happens in the loss. What has a rule of
+its own (products, lookups, convolutions, norms) makes less than a weight; any other function gets a moved copy of the
+one parameter it was given, for the length of that call.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from descend.oracle.intercept import attention, convolutions, lookups, norms, products
+from descend.oracle.intercept.move import Move
+
+__all__ = ["Intercept"]
+
+# what only asks about a parameter, not for its numbers
+_ABOUT = {
+    Tensor.size, Tensor.dim, Tensor.numel, Tensor.stride, Tensor.is_contiguous, Tensor.element_size, Tensor.data_ptr,
+    Tensor.is_floating_point, Tensor.is_complex, Tensor.storage_offset, Tensor.ndimension, Tensor.nelement,
+    Tensor.get_device, Tensor.__hash__, Tensor.__len__, Tensor.requires_grad_, Tensor.type, Tensor.untyped_storage,
+    torch.is_floating_point, torch.is_complex, torch.numel,
+} | {
+    getattr(Tensor, name).__get__
+    for name in (
+        "shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "is_cuda", "is_cpu", "is_meta",
+        "is_sparse", "is_quantized", "is_mps", "is_mkldnn", "is_nested", "grad", "grad_fn", "itemsize",
+        "nbytes", "_version", "output_nr", "retains_grad",
+    )
+}  # fmt: skip
+
+
+_RULES = (
+    products.HANDLERS | lookups.HANDLERS | convolutions.HANDLERS | norms.HANDLERS | attention.HANDLERS
+)  # function -> rule(move, function, its arguments), which answers None where it does not apply
+
+
+class Intercept(TorchFunctionMode):
+    """While it is entered, functions see the parameters where a `Move` puts them."""
+
+    def __init__(self, move: Move) -> None:
+        super().__init__()
+        self.move = move
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _ABOUT:
+            return func(*args, **kwargs)
+        rule = _RULES.get(func)
+        if rule is not None and "out" not in kwargs and "alpha" not in kwargs and "beta" not in kwargs:
+            answer = rule(self.move, func, *args, **kwargs)
+            if answer is not None:
+                return answer
+        swap = _Swap(self.move)
+        args, kwargs = swap((args, kwargs))
+        answer = func(*args, **kwargs)
+        return answer if swap.dtype is None else _narrowed(answer, swap.dtype)
+
+
+class _Swap:
+    """The same arguments with moved copies in the place of parameters.
+
+    A copy of a parameter narrower than float32 is float32, and so are then all floating point arguments beside it.
+    """
+
+    def __init__(self, move: Move) -> None:
+        self.move = move
+        self.dtype: torch.dtype | None = None
+
+    def __call__(self, value: Any) -> Any:
+        if not _holds_parameter(self.move, value):
+            return value
+        made = self._swapped(value)
+        return made if self.dtype is None else _widened(made, self.dtype)
+
+    def _swapped(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if self.move.place(value) is None:
+                return value
+            made = self.move.copy(value)
+            if made.dtype != value.dtype:
+                self.dtype = value.dtype
+            return made
+        if isinstance(value, tuple | list):
+            return type(value)(self._swapped(v) for v in value)
+        if isinstance(value, dict):
+            return {name: self._swapped(v) for name, v in value.items()}
+        return value
+
+
+def _holds_parameter(move: Move, value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return move.place(value) is not None
+    if isinstance(value, tuple | list):
+        return any(_holds_parameter(move, v) for v in value)
+    return isinstance(value, dict) and any(_holds_parameter(move, v) for v in value.values())
+
+
+def _widened(value: Any, dtype: torch.dtype) -> Any:
+    """Tensors of a narrow dtype as float32."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype == dtype else value
+    if isinstance(value, tuple | list):
+        return type(value)(_widened(v, dtype) for v in value)
+    if isinstance(value, dict):
+        return {name: _widened(v, dtype) for name, v in value.items()}
+    return value
+
+
+def _narrowed(value: Any, dtype: torch.dtype) -> Any:
+    """What was computed in float32 in the dtype that the function would have answered."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.dtype == torch.float32 else value
+    return type(value)(_narrowed(v, dtype) for v in value) if isinstance(value, tuple | list) else value

@@ -1,0 +1,163 @@
+"""Where the parameters are while a forward runs: x + scales[i] * z_rows[i] for the members i = 0..n-1 of a population.
+
+A single probe is a population of one that runs as it is. Several run as one forward under ``torch.func.vmap`` over
+the members: a tensor that differs between members is batched by torch itself, so the batch, position tables and the
+loss need no copies, and what happens before the first perturbed parameter is computed once for all.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.direction import BLOCK, Directions, Factors
+from descend.layout import Parameters
+
+__all__ = ["Move", "Scratch"]
+
+Build = Callable[..., Tensor]
+
+
+class Scratch:
+    """Memory that is used over and over."""
+
+    def __init__(self) -> None:
+        self._held: Tensor | None = None
+
+    def take(self, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """`count` numbers of any value; what was taken before is void."""
+        held = self._held
+        if held is None or held.numel() < count or held.dtype != dtype or held.device != device:
+            self._held = held = torch.empty(count, dtype=dtype, device=device)
+        return held[:count]
+
+
+class Move:
+    """Some members of a population around the live parameters.
+
+    Args:
+        parameters: the point x.
+        directions: a block of directions of its size.
+        rows, scales: for each of the n members, which direction and how far.
+        tile: elements of a weight that are moved at once where a dense direction is made; what is made then is never
+            larger. None makes whole weights, which is a little quicker.
+        scratch: where tiles are made; one that is kept from forward to forward saves the page faults of new memory.
+
+    Attributes:
+        seen: indices of the parameters that some function has received. One that is never seen was reached in a way
+            that no torch function shows (NumPy, compiled code), or is not used at all.
+        widest: elements per member of the largest result of an intercepted function so far.
+        member: the member's number, batched by vmap; None while a single probe runs.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        directions: Directions,
+        rows: Sequence[int],
+        scales: Sequence[float],
+        tile: int | None = BLOCK * 4,
+        scratch: "Scratch | None" = None,
+    ) -> None:
+        self.parameters, self.directions = parameters, directions
+        self.rows, self.scales, self.tile = list(rows), list(scales), tile
+        self.seen: set[int] = set()
+        self.widest = 0
+        self.member: Tensor | None = None
+        pairs = zip(parameters.tensors, parameters.layout.offsets, strict=True)
+        self._places = {id(p): (i, start) for i, (p, start) in enumerate(pairs)}
+        self.scratch = Scratch() if scratch is None else scratch
+
+    @property
+    def still(self) -> bool:
+        """Whether no member moves at all."""
+        return not any(self.scales)
+
+    def place(self, value: Any) -> tuple[int, int] | None:
+        """Index and flat offset of a parameter of the point, None for anything else."""
+        return self._places.get(id(value)) if isinstance(value, Tensor) else None
+
+    def factors(self, index: int, like: Tensor) -> Factors | None:
+        """The members' thin factors on parameter `index`, with the scales in their gains."""
+        found = self.directions.factors(index, self.rows, like)
+        if found is None:
+            return None
+        wide = torch.promote_types(like.dtype, torch.float32)
+        gains = [g * s for g, s in zip(found.gains, self.scales, strict=True)]
+        return Factors(found.left.to(wide), found.right.to(wide), gains)
+
+    def physical(self, p: Tensor) -> Tensor:
+        """Moved copies of a parameter, (n, *shape), in its dtype, or in float32 if that is narrower."""
+        index, start = self._places[id(p)]
+        self.seen.add(index)
+        wide = torch.promote_types(p.dtype, torch.float32)
+        copies = p.detach().to(wide).expand(len(self.rows), *p.shape).clone(memory_format=torch.contiguous_format)
+        flat = copies.view(len(self.rows), -1)
+        scales = torch.tensor(self.scales, dtype=wide, device=p.device)
+        step = max(1, BLOCK // len(self.rows))
+        for low in range(0, 0 if self.still else flat.shape[1], step):
+            self.directions.perturb(flat[:, low : low + step], self.rows, scales, start + low)
+        return copies
+
+    def change(self, p: Tensor) -> Tensor:
+        """How far a parameter moves, (n, *shape) in float32 or its wider dtype: scales[i] * z_rows[i]."""
+        index, start = self._places[id(p)]
+        self.seen.add(index)
+        wide = torch.promote_types(p.dtype, torch.float32)
+        out = torch.zeros(len(self.rows), p.numel(), dtype=wide, device=p.device)
+        if not self.still:
+            self.directions.perturb(out, self.rows, torch.tensor(self.scales, dtype=wide, device=p.device), start)
+        return out.view(len(self.rows), *p.shape)
+
+    def copy(self, p: Tensor) -> Tensor:
+        """A moved copy of a parameter as the model sees it: one tensor, batched over the members if there are many."""
+        return self.physical(p)[0] if self.member is None else self.lift(lambda _: self.physical(p))
+
+    def part(self, p: Tensor, low: int, high: int, member: int) -> Tensor:
+        """Rows low..high of a contiguous parameter, moved for one member; held until the next call."""
+        index, start = self._places[id(p)]
+        self.seen.add(index)
+        wide = torch.promote_types(p.dtype, torch.float32)
+        source = p.detach()[low:high]
+        flat = self.scratch.take(source.numel(), wide, p.device)
+        flat.view(source.shape).copy_(source)
+        if self.scales[member] != 0.0:
+            scale = torch.tensor([self.scales[member]], dtype=wide, device=p.device)
+            begin = start + low * (p.numel() // max(1, p.shape[0]))
+            for first in range(0, flat.numel(), BLOCK):
+                self.directions.perturb(flat[None, first : first + BLOCK], [self.rows[member]], scale, begin + first)
+        return flat.view(source.shape)
+
+    def lift(self, build: Build, *tensors: Tensor | None) -> Tensor:
+        """build(shared, *tensors) on the members' own numbers, the result a tensor of the model again.
+
+        Args:
+            build: takes one flag per tensor, True where all members share it, then the tensors, in which the members
+                stand first, (n, ...), unless they are shared. Answers (n, ...).
+        """
+        if self.member is None:
+            out = build((True,) * len(tensors), *tensors)
+            self.widest = max(self.widest, out.numel())
+            return out[0]
+        return _Lift.apply(self, build, self.member, *tensors)  # type: ignore[no-any-return]
+
+
+class _Lift(torch.autograd.Function):
+    """A function whose rule under vmap is all there is of it."""
+
+    @staticmethod
+    def forward(move: Move, build: Build, member: Tensor, *tensors: Tensor) -> Tensor:  # pyright: ignore
+        raise AssertionError("the members are always batched")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        raise AssertionError("a probe has no graph")
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, move: Move, build: Build, member: Tensor, *tensors: Any) -> tuple[Tensor, int]:  # pyright: ignore
+        dims = in_dims[3:]
+        first = [t if d is None else t.movedim(d, 0) for t, d in zip(tensors, dims, strict=True)]
+        out = build(tuple(d is None for d in dims), *first)
+        move.widest = max(move.widest, out.numel() // out.shape[0])
+        return out, 0

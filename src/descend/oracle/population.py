@@ -1,0 +1,215 @@
+"""Many members of a population answered by one forward of a model, or member by member where that cannot be.
+
+The members run under vmap with the model intercepted (see `descend.oracle.intercept`). What cannot run so, because it
+leaves torch or branches on numbers (a score from another library, a mixture that routes its tokens), is asked one
+member at a time; the reason is kept in `reason` and given once as a warning.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from descend.direction import Directions
+from descend.errors import BudgetExhausted, MissingAnswer
+from descend.key import Key
+from descend.layout import Parameters
+from descend.oracle.core import probes
+from descend.oracle.failure import OnFailure
+from descend.oracle.intercept import Intercept, Move, Scratch
+from descend.oracle.leaf import Randomness
+from descend.oracle.ledger import Ledger
+
+__all__ = ["Kept", "Population", "in_short"]
+
+Answer = Callable[[], Any]
+"""The user's loss: takes nothing, returns one number or one per example."""
+
+
+class Population:
+    """Asks members around the live parameters.
+
+    Attributes:
+        activations: elements that the largest activation of one forward may have; it decides how many members run at
+            once. Default 2^23, which is 32 MB of float32.
+        tile: see `Move`.
+        together: whether members still run as one forward.
+        reason: why they do not, in words, once that was found out.
+        unseen: indices of the parameters that no forward has been seen to use.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self.activations, self.tile = 2**23, 2**20
+        self.together, self.reason = True, ""
+        self.unseen = set(range(len(parameters.tensors)))
+        self._widest = 0
+        self._scratch = Scratch()
+
+    def applies(self, scales: Tensor) -> bool:
+        """Whether these probes can be tried as one forward."""
+        return self.together and scales.numel() > 1
+
+    @contextmanager
+    def probe(self, directions: Directions, row: int, scale: float) -> Iterator[None]:
+        """While it is open, the model runs at x + scale * z_row."""
+        move = self._move(directions, [row], [scale])
+        with Intercept(move):
+            yield
+        self._note(move)
+
+    def values(
+        self,
+        directions: Directions,
+        scales: Tensor,
+        answer: Answer,
+        key: Key,
+        ledger: Ledger,
+        policy: OnFailure,
+        reduce: bool = True,
+    ) -> Tensor | None:
+        """The losses at x + scales[i, k] * z_i.
+
+        Args:
+            scales: (n, m) float64; every zero is one evaluation.
+            answer: the loss, () or (b,).
+            ledger: is charged for every member before it runs, and told of those that are not finite.
+            policy: what stands for those.
+            reduce: take the mean over the examples.
+
+        Returns:
+            (n, m), or (n, m, b) if not reduced, float64 on the CPU; None if the loss cannot be asked so.
+        """
+        rows, amounts, back = probes(scales)
+        found: list[Tensor] = []
+        done = 0
+        with Randomness(key) as randomness:
+            while done < len(rows):
+                some = slice(done, done + self._members(len(rows) - done))
+                ledger.charge("value", len(rows[some]))
+                try:
+                    losses = self._forward(directions, rows[some].tolist(), amounts[some].tolist(), answer)
+                except (BudgetExhausted, torch.OutOfMemoryError):
+                    raise
+                except Exception as error:
+                    self._give_up(error)
+                    return None
+                randomness.again()
+                found.append(losses.flatten(1).mean(1) if reduce and losses.dim() > 1 else losses)
+                done = some.stop
+        return _settled(torch.cat(found), ledger, policy)[back]
+
+    def examples(
+        self, directions: Directions, scales: Tensor, answer: Answer, key: Key, ledger: Ledger, policy: OnFailure
+    ) -> Tensor:
+        """The losses of every example, (n, m, b) float64 on the CPU."""
+        if self.applies(scales):
+            together = self.values(directions, scales, answer, key, ledger, policy, reduce=False)
+            if together is not None:
+                return _per_example(together, 2)
+        found: list[Tensor] = []
+        with Randomness(key) as randomness:
+            for row, line in enumerate(scales.tolist()):
+                for scale in line:
+                    ledger.charge("value")
+                    with self.probe(directions, row, scale):
+                        found.append(torch.as_tensor(answer()).detach().to("cpu", torch.float64))
+                    randomness.again()
+        stacked = _per_example(torch.stack(found), 1)
+        return stacked.view(*scales.shape, -1)
+
+    def _forward(self, directions: Directions, rows: list[int], amounts: list[float], answer: Answer) -> Tensor:
+        """One forward for all of these members: (n,) or (n, b), float64 on the CPU."""
+        if len(rows) == 1:
+            with self.probe(directions, rows[0], amounts[0]):
+                loss = answer()
+            return torch.as_tensor(loss).detach().to("cpu", torch.float64)[None]
+        move = self._move(directions, rows, amounts)
+
+        def member(i: Tensor) -> Tensor:
+            move.member = i
+            with Intercept(move):
+                loss = answer()
+            if not isinstance(loss, Tensor):
+                raise TypeError(f"the loss is a {type(loss).__name__}, not a tensor")
+            return loss
+
+        index = torch.arange(len(rows), device=self.parameters.device)
+        losses = torch.func.vmap(member, randomness="same")(index)
+        self._note(move)
+        return losses.detach().to("cpu", torch.float64)
+
+    def _move(self, directions: Directions, rows: list[int], amounts: list[float]) -> Move:
+        return Move(self.parameters, directions, rows, amounts, self.tile, self._scratch)
+
+    def _members(self, left: int) -> int:
+        """How many members the next forward takes; the first goes alone, to learn how large a member is."""
+        return 1 if self._widest == 0 else max(1, min(left, self.activations // self._widest))
+
+    def _note(self, move: Move) -> None:
+        self.unseen -= move.seen
+        self._widest = max(self._widest, move.widest)
+
+    def _give_up(self, error: Exception) -> None:
+        self.together, self.reason = (
+            False,
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+        )
+        warnings.warn(
+            f"the population is evaluated member by member, because its members cannot run as one forward "
+            f"({self.reason}); everything else stays as it is",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def _settled(values: Tensor, ledger: Ledger, policy: OnFailure) -> Tensor:
+    """The losses, with what the policy says in the place of those that are not finite."""
+    bad = ~values.isfinite()
+    if bool(bad.any()):
+        for value in values[bad].tolist():
+            ledger.fail(f"the objective returned {value}")
+        values[bad] = policy.answer(ledger.last_failure, None)
+    return values
+
+
+def _per_example(losses: Tensor, lead: int) -> Tensor:
+    if losses.dim() <= lead:
+        raise MissingAnswer(
+            "a baseline per example needs a loss that returns one number per example, and this one returns a single "
+            "number; write reduction='none', or another shaping"
+        )
+    return losses.flatten(lead)
+
+
+def in_short(error: Exception) -> str:
+    """An exception in one line."""
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
+class Kept:
+    """While it is open a model may run as often as it likes; afterwards its buffers are as they were, bit for bit.
+
+    `again` puts them back in between, so that no probe sees what the probe before it left. Only modules that are
+    training write to their buffers.
+    """
+
+    def __init__(self, model: nn.Module | None) -> None:
+        self._model = model
+
+    def __enter__(self) -> "Kept":
+        modules = [] if self._model is None else self._model.modules()
+        self._buffers = [b for m in modules if m.training for b in m.buffers(recurse=False)]
+        self._copies = [b.clone() for b in self._buffers]
+        return self
+
+    def again(self) -> None:
+        """Put the buffers back."""
+        for buffer, copy in zip(self._buffers, self._copies, strict=True):
+            buffer.copy_(copy)
+
+    def __exit__(self, *exception: object) -> None:
+        self.again()
