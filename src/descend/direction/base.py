@@ -18,17 +18,29 @@ BLOCK = 2**18
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Factors:
-    """k directions on one parameter of m by n elements: Z_i = gains[i] * left[i] @ right[i].T.
+    """k directions on one parameter of m by n elements: Z_i = gains[i] * left[j] @ right[j].T with j = index[i].
 
     Args:
-        left: (k, m, r) float32.
-        right: (k, n, r) float32.
+        left: (u, m, r) float32.
+        right: (u, n, r) float32.
+        index: (k,) int64; mirrored members share their factors.
         gains: k numbers.
     """
 
     left: Tensor
     right: Tensor
+    index: Tensor
     gains: list[float]
+
+    def spread(self) -> tuple[Tensor, Tensor]:
+        """left (k, m, r) and right (k, n, r), one for each direction."""
+        if len(self.index) == len(self.left):
+            return self.left, self.right
+        return self.left[self.index], self.right[self.index]
+
+    def scaled(self, scales: list[float]) -> "Factors":
+        """The directions times a number each."""
+        return Factors(self.left, self.right, self.index, [g * s for g, s in zip(self.gains, scales, strict=True)])
 
 
 class Directions(ABC):

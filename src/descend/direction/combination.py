@@ -50,8 +50,7 @@ class Scaled(Directions):
         found = self.base.factors(place, rows, like)
         if found is None:
             return None
-        factor = self._at(self.base.start_of(place))
-        return Factors(found.left, found.right, [gain * factor for gain in found.gains])
+        return found.scaled([self._at(self.base.start_of(place))] * len(found.gains))
 
     def start_of(self, place: int) -> int:
         return self.base.start_of(place)

@@ -10,8 +10,10 @@ fine-tuning for language models with low-rank structures" (LOZO, which keeps B f
 """
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,6 +68,7 @@ class LowRank(Directions):
     rank: int
     layout: Layout
     right: Key | None = None
+    _last: list[Any] = field(default_factory=lambda: [None, None], init=False, repr=False)
     _made: dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     acts = True
@@ -95,16 +98,26 @@ class LowRank(Directions):
                 left, right = left + matrix[0] * self.rank, right + matrix[1] * self.rank
         return tuple(starts)
 
+    @cached_property
+    def _seeds(self) -> tuple[int, int]:
+        """Of A and of B."""
+        return self.key.fold("left").seed, (self.right or self.key).fold("right").seed
+
     def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
         if self.matrices[place] is None:
             return None
         named = as_list(rows)
         low, high = min(named), max(named) + 1
         left, right = self._pair(place, low, high, like)
-        if named != list(range(low, high)):
-            index = torch.tensor(named, device=left.device) - low
-            left, right = left[index], right[index]
-        return Factors(left, right, [1 / math.sqrt(self.rank)] * len(named))
+        index = self._indices(tuple(named), low, left.device)
+        return Factors(left, right, index, [1 / math.sqrt(self.rank)] * len(named))
+
+    def _indices(self, named: tuple[int, ...], low: int, device: torch.device) -> Tensor:
+        """Where the named rows stand after `low`; the same for every parameter, so it is made once."""
+        if self._last[0] != named:
+            self._last[0] = named
+            self._last[1] = (torch.tensor(named) - low).to(device)
+        return self._last[1]
 
     def start_of(self, place: int) -> int:
         return self.layout.offsets[place]
@@ -116,17 +129,19 @@ class LowRank(Directions):
             (m, n), (a, b) = self.matrices[place], self._starts[place]  # type: ignore[misc]  # it has factors
             left = torch.empty(last - first, m * self.rank, device=like.device)
             right = torch.empty(last - first, n * self.rank, device=like.device)
-            noise.fill(left, self.key.fold("left").seed, self.law, start=a, member=first)
-            noise.fill(right, (self.right or self.key).fold("right").seed, self.law, start=b, member=first)
+            noise.fill(left, self._seeds[0], self.law, start=a, member=first)
+            noise.fill(right, self._seeds[1], self.law, start=b, member=first)
             self._made.clear()
             self._made[name] = left.view(-1, m, self.rank), right.view(-1, n, self.rank)
         return self._made[name]
 
     def _pieces(self, start: int, stop: int) -> list[tuple[int, int, int]]:
         """The parameters that elements start..stop lie in, with the stretch of each: (place, low, high)."""
-        found = []
-        for place, (offset, size) in enumerate(zip(self.layout.offsets, self.layout.sizes, strict=True)):
-            low, high = max(start, offset), min(stop, offset + size)
+        offsets, sizes, found = self.layout.offsets, self.layout.sizes, []
+        for place in range(max(0, bisect_right(offsets, start) - 1), len(offsets)):
+            if offsets[place] >= stop:
+                break
+            low, high = max(start, offsets[place]), min(stop, offsets[place] + sizes[place])
             if low < high:
                 found.append((place, low, high))
         return found
@@ -154,7 +169,7 @@ class LowRank(Directions):
 
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         """One matrix product per parameter: out += (A diag w) B^T, rounded once."""
-        terms = _exact([w / math.sqrt(self.rank) for w in weights], self.rank, out.dtype, self.law)
+        terms = _terms(tuple(weights), self.rank, out.dtype, self.law)
         wide = torch.promote_types(out.dtype, torch.float32)
         for place, low, high in self._pieces(start, start + out.numel()):
             part = out[low - start : high - start]
@@ -169,12 +184,14 @@ class LowRank(Directions):
             part.copy_(change.view(-1)[skip : skip + high - low].add_(part))
 
 
-def _exact(terms: list[float], rank: int, dtype: torch.dtype, law: noise.Law) -> list[float]:
-    """The weights rounded to multiples of a power of two so coarse that no sum of them, with any signs, is rounded.
+@lru_cache(maxsize=2)  # the blocks of an update follow each other
+def _terms(weights: tuple[float, ...], rank: int, dtype: torch.dtype, law: noise.Law) -> list[float]:
+    """The weights over sqrt(r), rounded to multiples of a power of two so coarse that no sum of them, with any signs, is rounded.
 
     So the matrix product gives the same bits in whatever order it adds. The sum of n r terms stays below 2^23 quanta,
     a relative change of at most 2^-24 of the largest sum. Other laws than signs have no exact products.
     """
+    terms = [w / math.sqrt(rank) for w in weights]
     total = rank * math.fsum(abs(t) for t in terms)
     if law is not noise.Law.SIGN or not 0 < total < math.inf:
         return terms

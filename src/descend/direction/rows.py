@@ -39,10 +39,7 @@ class Rows(Directions):
     def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
         named = as_list(rows)
         found = self.base.factors(place, [self.index[row] for row in named], like)
-        if found is None:
-            return None
-        gains = [gain * self.multiples[row] for gain, row in zip(found.gains, named, strict=True)]
-        return Factors(found.left, found.right, gains)
+        return None if found is None else found.scaled([self.multiples[row] for row in named])
 
     def start_of(self, place: int) -> int:
         return self.base.start_of(place)

@@ -93,7 +93,8 @@ def _thin(
     call: Callable[..., Any], x: Tensor, weight: Tensor, found: Factors, i: int, rest: Any, groups: int
 ) -> Tensor:
     """gain * A (B * x) of one member; with groups the filters are the same for every group of input channels."""
-    left, right = found.left[i] * found.gains[i], found.right[i]
+    j = found.index[i]
+    left, right = found.left[j] * found.gains[i], found.right[j]
     r = right.shape[1]
     filters = right.t().reshape(r, *weight.shape[1:]).repeat(groups, *(1,) * (weight.dim() - 1))
     few = call(x, filters, None, *rest)  # (b, groups * r, ...)
@@ -106,7 +107,8 @@ def _thin_transposed(
     call: Callable[..., Any], x: Tensor, weight: Tensor, found: Factors, i: int, rest: Any, groups: int
 ) -> Tensor:
     """gain * B^T * (A^T x) of one member."""
-    left, right = found.left[i] * found.gains[i], found.right[i]
+    j = found.index[i]
+    left, right = found.left[j] * found.gains[i], found.right[j]
     r = right.shape[1]
     parted = x.view(x.shape[0], groups, -1, *x.shape[2:])
     few = torch.einsum("gir,bgi...->bgr...", left.view(groups, -1, r), parted).flatten(1, 2)

@@ -1,7 +1,7 @@
 """The thin products of a population: y += (x B) A^T + e, member by member, at memory speed where numba is installed.
 
 Two passes over the activations are all that a rank-one direction costs, so how they are made decides whether a
-population runs at the speed of inference. The compiled kernels take float32 on a CPU at rank one; everything else is
+population runs at the speed of inference. The compiled kernel takes float32 on a CPU at rank one; everything else is
 two batched matrix products.
 """
 
@@ -11,32 +11,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.direction import Factors
+
 __all__ = ["add_thin"]
 
 
-def add_thin(
-    out: Tensor, x: Tensor, right: Tensor, left: Tensor, gains: list[float], shift: Tensor | None = None
-) -> None:
-    """out[i] += gains[i] * (x[i] @ right[i]) @ left[i].T + shift[i], in place.
+def add_thin(out: Tensor, x: Tensor, factors: Factors, shift: Tensor | None = None) -> None:
+    """out[i] += x[i] Z_i^T + shift[i], in place.
 
     Args:
-        out: (n, l, m), contiguous.
-        x: (n, l, k), or (l, k) if all members share it.
-        right: (n, k, r).
-        left: (n, m, r).
-        gains: n numbers.
-        shift: (n, m), or None.
+        out: (k, l, m), contiguous.
+        x: (k, l, n), or (l, n) if all members share it.
+        factors: k directions Z_i of (m, n).
+        shift: (k, m), or None.
     """
-    scales = torch.tensor(gains, dtype=right.dtype, device=right.device)[:, None, None]
-    kernels = _compiled() if _suits(out, x, right) else None
+    kernels = _compiled() if _suits(out, x, factors.right) else None
     if kernels is not None:
-        kernels.add_rank_one(out, x, (right * scales).squeeze(2), left.squeeze(2), shift)
+        kernels.add_rank_one(out, x, factors, shift)
         return
-    thin, left = torch.matmul(x, (right * scales).to(x.dtype)), left.to(out.dtype)
-    if shift is not None:  # the shift is one more column, so that `out` is gone through once
-        thin = torch.cat([thin, thin.new_ones(*thin.shape[:2], 1)], 2)
-        left = torch.cat([left, shift[:, :, None].to(left.dtype)], 2)
-    out.baddbmm_(thin.to(out.dtype), left.transpose(1, 2))
+    left, right = factors.spread()
+    scales = torch.tensor(factors.gains, dtype=right.dtype, device=right.device)[:, None, None]
+    thin = torch.matmul(x, (right * scales).to(x.dtype)).to(out.dtype)
+    left = left.to(out.dtype).transpose(1, 2)
+    if left.shape[1] == 1:
+        out.addcmul_(thin, left)
+    else:
+        out.baddbmm_(thin, left)
+    if shift is not None:  # folded into the product as one more column it would be slower
+        out += shift[:, None]
 
 
 def _suits(out: Tensor, x: Tensor, right: Tensor) -> bool:
@@ -53,7 +55,7 @@ def _suits(out: Tensor, x: Tensor, right: Tensor) -> bool:
 def _compiled() -> Any:
     """The numba kernels, where numba is installed."""
     try:
-        from descend.noise import thin
+        from descend.oracle.intercept import compiled
     except (ImportError, AttributeError):
         return None
-    return thin
+    return compiled

@@ -65,6 +65,7 @@ def _thin(move: Move, found: Factors, table: Tensor, indices: Tensor, shared: bo
     """All members by their factors: table[i] + gain * A[i] B^T."""
     base = F.embedding(indices, table.detach())
     base = base.expand(len(move.rows), *base.shape) if shared else base
-    gains = torch.tensor(found.gains, dtype=found.left.dtype, device=found.left.device)[:, None, None]
-    change = torch.bmm(_gathered(found.left, indices, shared), (found.right * gains).transpose(1, 2))
+    left, right = found.spread()
+    gains = torch.tensor(found.gains, dtype=right.dtype, device=right.device)[:, None, None]
+    change = torch.bmm(_gathered(left, indices, shared), (right * gains).transpose(1, 2))
     return change.view(base.shape).add_(base).to(table.dtype)

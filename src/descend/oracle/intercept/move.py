@@ -5,7 +5,7 @@ the members: a tensor that differs between members is batched by torch itself, s
 loss need no copies, and what happens before the first perturbed parameter is computed once for all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,11 +13,9 @@ from torch import Tensor
 
 from descend.direction import BLOCK, Directions, Factors
 from descend.layout import Parameters
+from descend.oracle.intercept.lift import Build, lifted
 
 __all__ = ["Move", "Scratch"]
-
-Build = Callable[..., Tensor]
-
 
 class Scratch:
     """Memory that is used over and over."""
@@ -67,6 +65,7 @@ class Move:
         self.member: Tensor | None = None
         pairs = zip(parameters.tensors, parameters.layout.offsets, strict=True)
         self._places = {id(p): (i, start) for i, (p, start) in enumerate(pairs)}
+        self._index: Tensor | None = None
         self.scratch = Scratch() if scratch is None else scratch
 
     @property
@@ -83,9 +82,10 @@ class Move:
         found = self.directions.factors(index, self.rows, like)
         if found is None:
             return None
-        wide = torch.promote_types(like.dtype, torch.float32)
-        gains = [g * s for g, s in zip(found.gains, self.scales, strict=True)]
-        return Factors(found.left.to(wide), found.right.to(wide), gains)
+        scaled = found.scaled(self.scales)
+        if like.dtype != torch.float64:
+            return scaled
+        return Factors(scaled.left.double(), scaled.right.double(), scaled.index, scaled.gains)
 
     def physical(self, p: Tensor) -> Tensor:
         """Moved copies of a parameter, (n, *shape), in its dtype, or in float32 if that is narrower."""
@@ -105,10 +105,13 @@ class Move:
         index, start = self._places[id(p)]
         self.seen.add(index)
         wide = torch.promote_types(p.dtype, torch.float32)
-        out = torch.zeros(len(self.rows), p.numel(), dtype=wide, device=p.device)
-        if not self.still:
-            self.directions.perturb(out, self.rows, torch.tensor(self.scales, dtype=wide, device=p.device), start)
-        return out.view(len(self.rows), *p.shape)
+        low, high = min(self.rows), max(self.rows) + 1
+        like = torch.empty(0, dtype=wide, device=p.device)
+        z = self.directions.tile(low, high, start, start + p.numel(), like)
+        if self._index is None:
+            self._index = torch.tensor(self.rows, device=p.device) - low
+            self._amounts = torch.tensor(self.scales, dtype=torch.float64, device=p.device)[:, None]
+        return (z[self._index] * self._amounts.to(wide)).view(len(self.rows), *p.shape)
 
     def copy(self, p: Tensor) -> Tensor:
         """A moved copy of a parameter as the model sees it: one tensor, batched over the members if there are many."""
@@ -140,24 +143,5 @@ class Move:
             out = build((True,) * len(tensors), *tensors)
             self.widest = max(self.widest, out.numel())
             return out[0]
-        return _Lift.apply(self, build, self.member, *tensors)  # type: ignore[no-any-return]
-
-
-class _Lift(torch.autograd.Function):
-    """A function whose rule under vmap is all there is of it."""
-
-    @staticmethod
-    def forward(move: Move, build: Build, member: Tensor, *tensors: Tensor) -> Tensor:  # pyright: ignore
-        raise AssertionError("the members are always batched")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        raise AssertionError("a probe has no graph")
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, move: Move, build: Build, member: Tensor, *tensors: Any) -> tuple[Tensor, int]:  # pyright: ignore
-        dims = in_dims[3:]
-        first = [t if d is None else t.movedim(d, 0) for t, d in zip(tensors, dims, strict=True)]
-        out = build(tuple(d is None for d in dims), *first)
-        move.widest = max(move.widest, out.numel() // out.shape[0])
-        return out, 0
+        out, self.widest = lifted(build, self.member, tensors, self.widest)
+        return out

@@ -65,16 +65,23 @@ def _product(move: Move, x: Tensor, weight: Tensor, bias: Tensor | None, transpo
     index, _ = move.place(weight)  # type: ignore[misc]  # a handler has asked
     move.seen.add(index)
     device = weight.device.type
-    autocast = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if autocast else torch.result_type(x, weight)
-    with torch.autocast(device, enabled=False):
-        found = move.factors(index, weight)
-        if found is not None:
-            out = move.lift(lambda *given: _thin(move, found, weight, dtype, transposed, *given), x, bias)
-        elif weight.is_contiguous():
-            out = move.lift(lambda *given: _tiled(move, weight, transposed, *given), x, bias)
-        else:
-            out = move.lift(lambda *given: _materialised(move, weight, transposed, *given), x, bias)
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
+            return _moved(move, index, x, weight, bias, dtype, transposed)
+    return _moved(move, index, x, weight, bias, torch.result_type(x, weight), transposed)
+
+
+def _moved(
+    move: Move, index: int, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, transposed: bool
+) -> Tensor:
+    found = move.factors(index, weight)
+    if found is not None:
+        out = move.lift(lambda *given: _thin(move, found, weight, dtype, transposed, *given), x, bias)
+    elif weight.is_contiguous():
+        out = move.lift(lambda *given: _tiled(move, weight, transposed, *given), x, bias)
+    else:
+        out = move.lift(lambda *given: _materialised(move, weight, transposed, *given), x, bias)
     return out if out.dtype == dtype else out.to(dtype)
 
 
@@ -140,6 +147,6 @@ def _thin(
     out = F.linear(flat, (weight.t() if transposed else weight).to(dtype), base).to(wide)
     if shared[0]:
         out = out.expand(n, *out.shape).clone()
-    right, left = (found.left, found.right) if transposed else (found.right, found.left)
-    fast.add_thin(out, flat.to(wide), right, left, found.gains, shift)
+    found = Factors(found.right, found.left, found.index, found.gains) if transposed else found
+    fast.add_thin(out, flat.to(wide), found, shift)
     return out.view(n, *lead, out.shape[-1])
