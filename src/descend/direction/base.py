@@ -76,6 +76,32 @@ class Directions(ABC):
         """Where parameter number `place` begins in the point; only what has factors knows."""
         raise LookupError(f"{type(self).__name__} directions know no parameters")
 
+    def multiplies(self, place: int) -> bool:
+        """Whether `add_product` is answered for parameter number `place`."""
+        return False
+
+    def add_product(
+        self,
+        place: int,
+        rows: list[int],
+        scales: list[float],
+        x: Tensor,
+        out: Tensor,
+        transposed: bool = False,
+        tile: int | None = None,
+    ) -> None:
+        """out[i] += scales[i] * x[i] Z^T with the matrix Z of direction rows[i] on a parameter (m, n), in place.
+
+        Args:
+            place: index of the parameter.
+            rows, scales: k directions, and how far along each.
+            x: (k, l, n), or (l, n) if all share it.
+            out: (k, l, m).
+            transposed: x[i] Z instead, with x (k, l, m) and out (k, l, n).
+            tile: how many elements of a parameter's size may be made at once; None for all of them.
+        """
+        raise LookupError(f"{type(self).__name__} directions make no products")
+
     def lookup(self, row: int, start: int, width: int, needed: Tensor, like: Tensor) -> Tensor:
         """Some rows of one direction on a table of rows `width` wide that begins at `start`.
 

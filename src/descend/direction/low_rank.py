@@ -156,7 +156,8 @@ class LowRank(Directions):
                 continue
             left, right = self._pair(place, first, last, like)
             a, b, skip = self._cover(place, low, high)
-            block = torch.bmm(left[:, a:b], right.transpose(1, 2)).mul_(1 / math.sqrt(self.rank))
+            wide = torch.promote_types(like.dtype, torch.float32)
+            block = torch.bmm(left[:, a:b].to(wide), right.to(wide).transpose(1, 2)).mul_(1 / math.sqrt(self.rank))
             part.copy_(block.flatten(1)[:, skip : skip + high - low])
         return out
 
@@ -180,13 +181,16 @@ class LowRank(Directions):
             a, b, skip = self._cover(place, low, high)
             coefficients = torch.tensor(terms, dtype=wide, device=out.device)
             scaled = (left[:, a:b].to(wide) * coefficients[:, None, None]).transpose(0, 1).flatten(1)
-            change = scaled @ right.to(wide).transpose(1, 2).flatten(0, 1)
-            part.copy_(change.view(-1)[skip : skip + high - low].add_(part))
+            thin = right.to(wide).transpose(1, 2).flatten(0, 1)
+            if len(thin) == 1 and part.dtype == wide and skip == 0 and high - low == (b - a) * thin.shape[1]:
+                part.view(b - a, -1).addcmul_(scaled, thin)  # one term: rounded once as it is, in one sweep
+            else:
+                part.add_((scaled @ thin).view(-1)[skip : skip + high - low])
 
 
 @lru_cache(maxsize=2)  # the blocks of an update follow each other
 def _terms(weights: tuple[float, ...], rank: int, dtype: torch.dtype, law: noise.Law) -> list[float]:
-    """The weights over sqrt(r), rounded to multiples of a power of two so coarse that no sum of them, with any signs, is rounded.
+    """The weights over sqrt(r), rounded to multiples of a power of two so coarse that no signed sum of them is rounded.
 
     So the matrix product gives the same bits in whatever order it adds. The sum of n r terms stays below 2^23 quanta,
     a relative change of at most 2^-24 of the largest sum. Other laws than signs have no exact products.

@@ -16,7 +16,8 @@ from descend.noise import Law
 from descend.oracle.intercept import Intercept, Move
 from descend.oracle.leaf import Randomness
 from descend.oracle.module import trainable
-from descend.oracle.population import Kept, Population, in_short
+from descend.oracle.kept import Kept
+from descend.oracle.population import Population, in_short
 
 __all__ = ["ForwardReport", "check_forward"]
 
@@ -101,7 +102,7 @@ class _Check:
         self.radius = radius * (float(size) or 1.0)
         self.dense = Seeded(self.key.fold("dense"), Law.SIGN, 1, d)
         self.thin = LowRank(self.key.fold("thin"), Law.SIGN, 3, 1, self.parameters.layout)
-        self.base = self.run()
+        self.base = self.moved(self.dense, 0, [])
 
     def run(self) -> Tensor:
         """The model's answer where the parameters are, as one float64 vector."""
@@ -116,14 +117,14 @@ class _Check:
         places = range(len(self.parameters.tensors)) if only is None else only
         move = Move(self.parameters, directions, [row], [self.radius])
         live = self.parameters.live()
-        before = {i: live[i].clone() for i in places}
+        before = [p.clone() for p in live]  # of all, since a forward may write to its parameters itself
         try:
             for i in places:
                 live[i].copy_(move.physical(self.parameters.tensors[i])[0])
             return self.run()
         finally:
-            for i, value in before.items():
-                live[i].copy_(value)
+            for p, value in zip(live, before, strict=True):
+                p.copy_(value)
 
     def intercepted(self, directions: Directions, row: int) -> tuple[Tensor, set[int]]:
         """The answer with the forward intercepted, and the parameters that it was seen to use."""
@@ -151,7 +152,8 @@ class _Check:
         population = Population(self.parameters)
         together, reason = True, ""
         try:
-            losses = population._forward(self.thin, [0, 1, 2], [self.radius] * 3, self._flat)
+            with Kept(self.model), Randomness(self.key):
+                losses = population._forward(self.thin, [0, 1, 2], [self.radius] * 3, self._flat)
             errors["population"] = max(self.deviation(got, truth) for got, truth in zip(losses, truths, strict=True))
         except Exception as error:
             together, reason = False, in_short(error)

@@ -19,11 +19,13 @@ from descend.direction import BLOCK, Dense, Directions
 from descend.errors import MissingAnswer
 from descend.key import Key
 from descend.layout import Parameters
+from descend.oracle.apart import Apart
 from descend.oracle.core import Asks, Slope
+from descend.oracle.examples import Over
 from descend.oracle.failure import OnFailure, derive, evaluate
 from descend.oracle.leaf import Leaf, Randomness, with_randomness
 from descend.oracle.ledger import Ledger
-from descend.oracle.population import Kept, Population
+from descend.oracle.population import Population
 from descend.oracle.scalar import as_float
 
 __all__ = ["Closure"]
@@ -68,9 +70,9 @@ class Closure(Leaf):
         self.parameters = parameters
         self.layout = parameters.layout
         self.closure = closure
-        self.model = model
         self.silence = self.functional = False
-        self.population = Population(parameters)
+        self.population = Population(parameters, model)
+        self._apart = Apart(self.population, model)
 
         # functional: whether the closure is a loss of a model and a batch, which may be asked for many members at once
         # even where the directions are dense; a closure without arguments may do anything, and be surprised
@@ -123,8 +125,7 @@ class Closure(Leaf):
         """By moving the parameters within the forward: all probes at once, or one at a time."""
         population = self.population
         if self._goes_together(directions, scales):
-            with Kept(self.model):
-                values = population.values(directions, scales, self._answer, key, self.ledger, self.on_failure)
+            values = population.values(directions, scales, self._answer, key, self.ledger, self.on_failure)
             if values is not None:
                 return values
 
@@ -143,8 +144,36 @@ class Closure(Leaf):
     def examples(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
         if not x.is_meta:
             raise MissingAnswer(f"{self!r} answers losses of examples for the live parameters only")
-        with Kept(self.model):
-            return self.population.examples(directions, scales, self._answer, key, self.ledger, self.on_failure)
+        return self.population.examples(directions, scales, self._answer, key, self.ledger, self.on_failure)
+
+    def apart(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        if not x.is_meta:
+            raise MissingAnswer(f"{self!r} answers losses of examples for the live parameters only")
+        over = self._over()
+        return self._apart.losses(
+            directions, scales, over.batch, lambda some: over.loss(over.model, some), key, self.ledger, self.on_failure
+        )
+
+    @property
+    def batch(self) -> Any:
+        return self._closure.batch if isinstance(self._closure, Over) else None
+
+    def _over(self) -> Over:
+        if not isinstance(self._closure, Over):
+            raise MissingAnswer(
+                f"{self!r} knows no batch, which is what examples are taken from; write step(loss, batch) with "
+                "loss(model, batch)"
+            )
+        return self._closure
+
+    @contextmanager
+    def over(self, batch: Any) -> Iterator[None]:
+        over, before = self._over(), self._over().batch
+        over.batch = batch
+        try:
+            yield
+        finally:
+            over.batch = before
 
     def _answer(self) -> Any:
         """What the closure returns, unreduced and without a graph."""
@@ -155,7 +184,7 @@ class Closure(Leaf):
         """ask(row, scale) for every entry, the centre only once, all under the same randomness."""
         centre: float | None = None
         answers = []
-        with Kept(self.model) as kept, Randomness(key) as randomness:
+        with self.population.kept as kept, Randomness(key) as randomness:
             for row, line in enumerate(scales.tolist()):
                 values = []
                 for scale in line:

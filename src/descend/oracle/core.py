@@ -8,9 +8,11 @@ or subtracts them, and a difference of two float32 losses must not be rounded on
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Flag, auto
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -129,6 +131,7 @@ class Oracle:
         varies: the kinds of questions to which another key may give another answer. An answer of any other kind
             still holds at the next step; one of these is only to be compared with answers under its own key.
         layout: names and shapes of the parameters that a point is made of, None where it is just a vector.
+        batch: the examples of the present question where the oracle knows them, else None.
     """
 
     answers: Asks = Asks(0)
@@ -137,6 +140,7 @@ class Oracle:
     cost: int = 1
     varies: Asks = Asks(0)
     layout: Layout | None = None
+    batch: Any = None
 
     def value(self, x: Tensor, key: Key) -> float:
         """f(x) for a point x (d,)."""
@@ -179,9 +183,30 @@ class Oracle:
         """As `along`, before the mean over the examples of the batch is taken: (n, m, b) float64 on the CPU."""
         raise self._refuse(Asks.EXAMPLES)
 
+    def apart(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        """The loss of one example each: of example i mod b of the batch at x + scales[i, k] * directions[i].
+
+        Args:
+            x: (d,).
+            directions: n of them, n a multiple of the number b of examples.
+            scales: (n, m) float64 on the CPU.
+
+        Returns:
+            (n, m) float64 on the CPU. It costs n m / b evaluations of the batch.
+        """
+        raise self._refuse(Asks.EXAMPLES)
+
+    def over(self, batch: Any) -> AbstractContextManager[None]:
+        """While it is open, every question is about another batch."""
+        raise self._refuse(Asks.EXAMPLES)
+
     def gradient(self, x: Tensor, key: Key) -> Slope:
         """The gradient at x (d,), exact or estimated, with f(x) where it comes for free."""
         raise self._refuse(Asks.GRADIENT)
+
+    def gradient_outside(self, x: Tensor, stretches: Sequence[tuple[int, int]], key: Key) -> Slope:
+        """As `gradient`, where nobody looks at the elements start..stop of these stretches: they may be anything."""
+        return self.gradient(x, key)
 
     def jvp(self, x: Tensor, directions: Directions, key: Key) -> Tensor:
         """Directional derivatives <gradient(x), z_i> of a block of n directions: (n,) float64 on the CPU."""

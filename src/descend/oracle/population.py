@@ -20,10 +20,11 @@ from descend.layout import Parameters
 from descend.oracle.core import probes
 from descend.oracle.failure import OnFailure
 from descend.oracle.intercept import Intercept, Move, Scratch
+from descend.oracle.kept import Kept
 from descend.oracle.leaf import Randomness
 from descend.oracle.ledger import Ledger
 
-__all__ = ["Kept", "Population", "in_short"]
+__all__ = ["Population", "in_short"]
 
 Answer = Callable[[], Any]
 """The user's loss: takes nothing, returns one number or one per example."""
@@ -33,6 +34,7 @@ class Population:
     """Asks members around the live parameters.
 
     Attributes:
+        kept: the buffers of the model.
         activations: elements that the largest activation of one forward may have; it decides how many members run at
             once. Default 2^23, which is 32 MB of float32.
         tile: see `Move`.
@@ -41,8 +43,8 @@ class Population:
         unseen: indices of the parameters that no forward has been seen to use.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.parameters = parameters
+    def __init__(self, parameters: Parameters, model: nn.Module | None = None) -> None:
+        self.parameters, self.kept = parameters, Kept(model)
         self.activations, self.tile = 2**23, 2**20
         self.together, self.reason = True, ""
         self.unseen = set(range(len(parameters.tensors)))
@@ -86,7 +88,7 @@ class Population:
         rows, amounts, back = probes(scales)
         found: list[Tensor] = []
         done = 0
-        with Randomness(key) as randomness:
+        with self.kept as kept, Randomness(key) as randomness:
             while done < len(rows):
                 some = slice(done, done + self._members(len(rows) - done))
                 ledger.charge("value", len(rows[some]))
@@ -98,6 +100,7 @@ class Population:
                     self._give_up(error)
                     return None
                 randomness.again()
+                kept.again()
                 found.append(losses.flatten(1).mean(1) if reduce and losses.dim() > 1 else losses)
                 done = some.stop
         return _settled(torch.cat(found), ledger, policy)[back]
@@ -111,13 +114,14 @@ class Population:
             if together is not None:
                 return _per_example(together, 2)
         found: list[Tensor] = []
-        with Randomness(key) as randomness:
+        with self.kept as kept, Randomness(key) as randomness:
             for row, line in enumerate(scales.tolist()):
                 for scale in line:
                     ledger.charge("value")
                     with self.probe(directions, row, scale):
                         found.append(torch.as_tensor(answer()).detach().to("cpu", torch.float64))
                     randomness.again()
+                    kept.again()
         stacked = _per_example(torch.stack(found), 1)
         return stacked.view(*scales.shape, -1)
 
@@ -188,28 +192,3 @@ def _per_example(losses: Tensor, lead: int) -> Tensor:
 def in_short(error: Exception) -> str:
     """An exception in one line."""
     return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
-
-
-class Kept:
-    """While it is open a model may run as often as it likes; afterwards its buffers are as they were, bit for bit.
-
-    `again` puts them back in between, so that no probe sees what the probe before it left. Only modules that are
-    training write to their buffers.
-    """
-
-    def __init__(self, model: nn.Module | None) -> None:
-        self._model = model
-
-    def __enter__(self) -> "Kept":
-        modules = [] if self._model is None else self._model.modules()
-        self._buffers = [b for m in modules if m.training for b in m.buffers(recurse=False)]
-        self._copies = [b.clone() for b in self._buffers]
-        return self
-
-    def again(self) -> None:
-        """Put the buffers back."""
-        for buffer, copy in zip(self._buffers, self._copies, strict=True):
-            buffer.copy_(copy)
-
-    def __exit__(self, *exception: object) -> None:
-        self.again()

@@ -5,6 +5,7 @@ Counting, failures and budgets are not here: they live where the user's code is 
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -96,6 +97,16 @@ class Wrapped(Oracle):
 
     def examples(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
         return self._inside(Asks.EXAMPLES).examples(x, directions, scales, key)
+
+    def apart(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
+        return self._inside(Asks.EXAMPLES).apart(x, directions, scales, key)
+
+    def over(self, batch: Any) -> AbstractContextManager[None]:
+        return self._inside(Asks.EXAMPLES).over(batch)
+
+    @property
+    def batch(self) -> Any:  # type: ignore[override]
+        return self.base.batch
 
     def _inside(self, kind: Asks) -> Oracle:
         """The oracle inside, if its answer to this kind holds for this one too."""

@@ -220,7 +220,7 @@ class Optimizer(torch.optim.Optimizer):
         if hooked:
             for hook in (*_global_post_hooks.values(), *self._optimizer_step_post_hooks.values()):
                 hook(self, (closure,), {})
-        return None if closure is None else torch.scalar_tensor(loss, dtype=self.parameters.dtype)
+        return None if closure is None else torch.scalar_tensor(loss, dtype=torch.promote_types(self.parameters.dtype, torch.float32))
 
     def _over(self, loss: Callable[..., Any] | None, batch: Any) -> Callable[[], Any]:
         """The closure of a loss over a batch."""

@@ -18,7 +18,6 @@ from descend.noise import Law, fill
 from descend.oracle import Closure
 from descend.oracle.failure import evaluate
 from descend.oracle.leaf import Randomness
-from descend.oracle.population import Kept
 
 __all__ = ["PairStep", "pair_step"]
 
@@ -64,7 +63,7 @@ class PairStep:
         closure = self.closure
         weight = math.nan
         try:
-            with Kept(closure.model) as kept, Randomness(key) as randomness:
+            with closure.population.kept as kept, Randomness(key) as randomness:
                 for home, z, live in triples:
                     torch.add(home, z, alpha=-h, out=live)
                 low = evaluate(closure.loss_here, key, closure.ledger, closure.on_failure)

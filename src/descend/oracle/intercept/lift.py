@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Build", "lifted"]
+__all__ = ["Build", "is_inside_another", "lifted"]
 
 Build = Callable[..., Tensor]
 """Takes one flag per tensor, True where all members share it, then the tensors; see `Move.lift`."""
@@ -22,6 +22,7 @@ try:
         get_unwrapped,
         is_batchedtensor,
         is_functorch_wrapped_tensor,
+        maybe_current_level,
         maybe_get_bdim,
         maybe_get_level,
         pop_dynamic_layer_stack,
@@ -42,9 +43,22 @@ def lifted(build: Build, member: Tensor, tensors: tuple[Tensor | None, ...], wid
     """
     if _DIRECT and _at_one_level(member, tensors):
         return _directly(build, tensors, widest)
-    sizes: list[int] = []
-    out = _Lift.apply(build, sizes, member, *tensors)
-    return out, max(widest, *sizes)  # type: ignore[return-value]
+    sizes = [widest]
+
+    def counted(shared: tuple[bool, ...], *given: Tensor) -> Tensor:
+        made = build(shared, *given)
+        sizes.append(made.numel() // made.shape[0])
+        return made
+
+    return _Lift.apply(counted, member, *tensors), max(sizes)  # type: ignore[return-value]
+
+
+def is_inside_another(member: Tensor | None) -> bool:
+    """Whether the model has called a transform of torch.func of its own, within which the numbers are not the members'."""
+    if not _DIRECT:
+        return False
+    level = maybe_current_level()
+    return level is not None and (member is None or level != maybe_get_level(member))
 
 
 def _at_one_level(member: Tensor, tensors: tuple[Tensor | None, ...]) -> bool:
@@ -74,7 +88,7 @@ class _Lift(torch.autograd.Function):
     """A function whose rule under vmap is all there is of it."""
 
     @staticmethod
-    def forward(build: Build, sizes: list[int], member: Tensor, *tensors: Tensor) -> Tensor:  # pyright: ignore
+    def forward(build: Build, member: Tensor, *tensors: Tensor) -> Tensor:  # pyright: ignore
         raise AssertionError("the members are always batched")
 
     @staticmethod
@@ -82,11 +96,7 @@ class _Lift(torch.autograd.Function):
         raise AssertionError("a probe has no graph")
 
     @staticmethod
-    def vmap(  # pyright: ignore
-        info: Any, in_dims: Any, build: Build, sizes: list[int], member: Tensor, *tensors: Any
-    ) -> tuple[Tensor, int]:
-        dims = in_dims[3:]
+    def vmap(info: Any, in_dims: Any, build: Build, member: Tensor, *tensors: Any) -> tuple[Tensor, int]:  # pyright: ignore
+        dims = in_dims[2:]
         first = [t if d is None else t.movedim(d, 0) for t, d in zip(tensors, dims, strict=True)]
-        out = build(tuple(d is None for d in dims), *first)
-        sizes.append(out.numel() // out.shape[0])
-        return out, 0
+        return build(tuple(d is None for d in dims), *first), 0

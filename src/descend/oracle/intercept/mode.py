@@ -5,13 +5,16 @@ its own (products, lookups, convolutions, norms) makes less than a weight; any o
 one parameter it was given, for the length of that call.
 """
 
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from descend.oracle.intercept import attention, convolutions, lookups, norms, products
+from descend.oracle.intercept.lift import is_inside_another
 from descend.oracle.intercept.move import Move
 
 __all__ = ["Intercept"]
@@ -36,6 +39,14 @@ _RULES = (
     products.HANDLERS | lookups.HANDLERS | convolutions.HANDLERS | norms.HANDLERS | attention.HANDLERS
 )  # function -> rule(move, function, its arguments), which answers None where it does not apply
 
+_UNKNOWN = {"out", "alpha", "beta"}  # what the rules do not know
+
+# A function written in Python over others, without the line that hands it over as a whole.
+_BODIES = {
+    whole: FunctionType(whole.__code__, whole.__globals__ | {"has_torch_function": lambda _: False}, None, whole.__defaults__)
+    for whole in (F.multi_head_attention_forward,)
+}
+
 
 class Intercept(TorchFunctionMode):
     """While it is entered, functions see the parameters where a `Move` puts them."""
@@ -48,8 +59,12 @@ class Intercept(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _ABOUT:
             return func(*args, **kwargs)
+        body = _BODIES.get(func)
+        if body is not None:
+            with self:  # its parts are intercepted instead
+                return body(*args, **kwargs)
         rule = _RULES.get(func)
-        if rule is not None and "out" not in kwargs and "alpha" not in kwargs and "beta" not in kwargs:
+        if rule is not None and not _UNKNOWN & kwargs.keys() and not is_inside_another(self.move.member):
             answer = rule(self.move, func, *args, **kwargs)
             if answer is not None:
                 return answer

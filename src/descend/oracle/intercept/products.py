@@ -76,8 +76,8 @@ def _moved(
     move: Move, index: int, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, transposed: bool
 ) -> Tensor:
     found = move.factors(index, weight)
-    if found is not None:
-        out = move.lift(lambda *given: _thin(move, found, weight, dtype, transposed, *given), x, bias)
+    if found is not None or move.directions.multiplies(index):
+        out = move.lift(lambda *given: _thin(move, found, weight, transposed, *given), x, bias)
     elif weight.is_contiguous():
         out = move.lift(lambda *given: _tiled(move, weight, transposed, *given), x, bias)
     else:
@@ -126,27 +126,44 @@ def _materialised(
     return out.view(n, *x.shape[0 if shared[0] else 1 : -1], out.shape[-1])
 
 
+def _unmoved(move: Move, flat: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
+    """The product with the weight as it is, in float32 or wider: rounded to a narrower grid it would swallow the move."""
+    if weight.dtype == flat.dtype:
+        return F.linear(flat, weight.t() if transposed else weight, bias)
+    step = weight.shape[0] if move.tile is None else max(1, move.tile // max(1, weight.shape[1]))
+    tiles = [slice(low, min(low + step, weight.shape[0])) for low in range(0, weight.shape[0], step)]
+    if not transposed:
+        out = torch.cat([F.linear(flat, weight[rows].to(flat.dtype)) for rows in tiles], -1)
+    else:
+        out = torch.stack([flat[..., rows] @ weight[rows].to(flat.dtype) for rows in tiles]).sum(0)
+    return out if bias is None else out.add_(bias)
+
+
 def _thin(
     move: Move,
-    found: Factors,
+    found: Factors | None,
     weight: Tensor,
-    dtype: torch.dtype,
     transposed: bool,
     shared: tuple[bool, bool],
     x: Tensor,
     bias: Tensor | None,
 ) -> Tensor:
-    """One product with the weight for all members, and two thin ones for each: (n, ..., m)."""
+    """One product with the weight for all members, and two thin ones for each, or one that they share: (n, ..., m)."""
     n, wide = len(move.rows), torch.promote_types(weight.dtype, torch.float32)
     lead = x.shape[:-1] if shared[0] else x.shape[1:-1]
-    flat = x.to(dtype).reshape(*(() if shared[0] else (n,)), -1, x.shape[-1])
+    flat = x.to(wide).reshape(*(() if shared[0] else (n,)), -1, x.shape[-1])
     shift = bias if not shared[1] else None
     if move.place(bias):
         shift = move.change(bias)  # type: ignore[arg-type]
-    base = None if bias is None or not shared[1] else bias.to(dtype)
-    out = F.linear(flat, (weight.t() if transposed else weight).to(dtype), base).to(wide)
+    out = _unmoved(move, flat, weight, None if bias is None or not shared[1] else bias.to(wide), transposed)
     if shared[0]:
         out = out.expand(n, *out.shape).clone()
+    if found is None:
+        index, _ = move.place(weight)  # type: ignore[misc]  # a handler has asked
+        move.directions.add_product(index, move.rows, move.scales, flat, out, transposed, move.tile)
+        if shift is not None:
+            out += shift[:, None]
+        return out.view(n, *lead, out.shape[-1])
     found = Factors(found.right, found.left, found.index, found.gains) if transposed else found
-    fast.add_thin(out, flat.to(wide), found, shift)
+    fast.add_thin(out, flat, found, shift)
     return out.view(n, *lead, out.shape[-1])

@@ -1,0 +1,146 @@
+"""Every example of a batch at a point of its own, all of them in one forward.
+
+The examples run under vmap as batches of one, with the model intercepted (see `descend.oracle.intercept`): example i
+meets parameters moved along direction i. What cannot run so is asked one example at a time.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase  # what all batch norms share
+
+from descend.direction import Directions
+from descend.errors import BudgetExhausted, CompositionError, ShapeMismatch
+from descend.key import Key
+from descend.oracle.examples import Examples
+from descend.oracle.failure import OnFailure
+from descend.oracle.intercept import Intercept
+from descend.oracle.leaf import Randomness
+from descend.oracle.ledger import Ledger
+from descend.oracle.population import Population, _settled, in_short  # pyright: ignore[reportPrivateUsage]
+
+__all__ = ["Apart"]
+
+Loss = Callable[[Any], Any]
+"""The user's loss over a batch: one number, or one per example."""
+
+
+class Apart:
+    """Asks examples around the live parameters.
+
+    Args:
+        population: of the same parameters.
+        model: whose batch norms must not be training, since they mix the examples; None if there is none.
+
+    Attributes:
+        together: whether the examples still run as one forward.
+        reason: why they do not, in words, once that was found out.
+    """
+
+    def __init__(self, population: Population, model: nn.Module | None) -> None:
+        self.population = population
+        self.together, self.reason = True, ""
+        modules = [] if model is None else model.named_modules()
+        self._norms = [(name, m) for name, m in modules if isinstance(m, _NormBase) and "Instance" not in type(m).__name__]
+
+    def losses(
+        self,
+        directions: Directions,
+        scales: Tensor,
+        batch: Any,
+        loss: Loss,
+        key: Key,
+        ledger: Ledger,
+        policy: OnFailure,
+    ) -> Tensor:
+        """As `Oracle.apart`.
+
+        Args:
+            loss: is asked under the key, with random numbers of their own for every example.
+            ledger: is charged one evaluation for a pass through the batch.
+            policy: what stands for losses that are not finite.
+
+        Raises:
+            ShapeMismatch, InvalidValue: the batch cannot be taken apart, see `Examples`; or there is not one direction
+                for every example.
+            CompositionError: a batch norm is training.
+        """
+        for name, norm in self._norms:
+            if norm.training or norm.running_mean is None:
+                raise CompositionError(
+                    f"{name} is a batch norm over the examples of a batch, so they have no losses of their own; "
+                    "write model.eval(), or an estimator that moves the whole batch, such as SPSA()"
+                )
+        examples = Examples(batch)
+        n, m = scales.shape
+        if n % examples.count:
+            raise ShapeMismatch(f"{n} directions are not the same number for each of {examples.count} examples")
+        found = torch.empty(n, m, dtype=torch.float64)
+        with torch.no_grad(), self.population.kept as kept, Randomness(key) as randomness:
+            for first in range(0, n, examples.count):
+                some = slice(first, first + examples.count)
+                for column in range(m):
+                    ledger.charge("value")
+                    rows, amounts = list(range(first, some.stop)), scales[some, column].tolist()
+                    found[some, column] = self._pass(directions, rows, amounts, examples, loss, randomness)
+                    randomness.again()
+                    kept.again()
+        return _settled(found, ledger, policy)
+
+    def _pass(
+        self,
+        directions: Directions,
+        rows: list[int],
+        amounts: list[float],
+        examples: Examples,
+        loss: Loss,
+        randomness: Randomness,
+    ) -> Tensor:
+        """One pass through the batch: (b,)."""
+        if self.together and len(rows) > 1:
+            try:
+                return self._forward(directions, rows, amounts, examples, loss)
+            except (BudgetExhausted, torch.OutOfMemoryError):
+                raise
+            except Exception as error:
+                self._give_up(error)
+        answers = []
+        for i, (row, amount) in enumerate(zip(rows, amounts, strict=True)):
+            randomness.again()
+            with self.population.probe(directions, row, amount):
+                answers.append(torch.as_tensor(loss(examples.one(i))).detach().to("cpu", torch.float64).mean())
+        return torch.stack(answers)
+
+    def _forward(
+        self, directions: Directions, rows: list[int], amounts: list[float], examples: Examples, loss: Loss
+    ) -> Tensor:
+        """All examples as one forward."""
+        population = self.population
+        move = population._move(directions, rows, amounts)  # pyright: ignore[reportPrivateUsage]
+
+        def example(i: Tensor, *leaves: Tensor) -> Tensor:
+            move.member = i
+            with Intercept(move):
+                answer = loss(examples.batch(list(leaves)))
+            if not isinstance(answer, Tensor):
+                raise TypeError(f"the loss is a {type(answer).__name__}, not a tensor")
+            return answer
+
+        index = torch.arange(len(rows), device=population.parameters.device)
+        ones = [leaf.unsqueeze(1) for leaf in examples.leaves]  # batches of one
+        losses = torch.func.vmap(example, randomness="different")(index, *ones)
+        population.unseen -= move.seen
+        losses = losses.detach().to("cpu", torch.float64)
+        return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+    def _give_up(self, error: Exception) -> None:
+        self.together, self.reason = False, in_short(error)
+        warnings.warn(
+            f"the batch is evaluated one example at a time, because its examples cannot run as one forward with a "
+            f"direction each ({self.reason}); everything else stays as it is",
+            RuntimeWarning,
+            stacklevel=6,
+        )
