@@ -15,6 +15,9 @@ __all__ = ["BLOCK", "Directions", "Factors", "as_list"]
 BLOCK = 2**18
 """Elements per block wherever something of size d is walked through: 1 MiB of float32, so that it stays in cache."""
 
+_GAP = 8
+"""Rows of a table that are not needed and yet cheaper to make than to begin anew."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Factors:
@@ -111,13 +114,14 @@ class Directions(ABC):
         Returns:
             (u, width), dtype and device of `like`; what is made on the way has the size of a block.
         """
-        step = max(1, BLOCK // width)
-        found = []
-        for block in torch.unique_consecutive(needed // step).tolist():
-            inside = needed[(needed // step) == block]
-            low, high = int(inside[0]), int(inside[-1]) + 1
-            z = self.tile(row, row + 1, start + low * width, start + high * width, like)
-            found.append(z.view(-1, width)[inside - low])
+        step, rows, found = max(1, BLOCK // width), needed.tolist(), []
+        first = 0
+        for i in range(1, len(rows) + 1):  # rows that lie close together are made at once
+            if i == len(rows) or rows[i] - rows[i - 1] > _GAP or rows[i] - rows[first] >= step:
+                low, high = rows[first], rows[i - 1] + 1
+                z = self.tile(row, row + 1, start + low * width, start + high * width, like)
+                found.append(z.view(-1, width)[needed[first:i] - low])
+                first = i
         return torch.cat(found)
 
     def dense(self, like: Tensor) -> Tensor:

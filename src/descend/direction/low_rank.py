@@ -68,7 +68,7 @@ class LowRank(Directions):
     rank: int
     layout: Layout
     right: Key | None = None
-    _last: list[Any] = field(default_factory=lambda: [None, None], init=False, repr=False)
+    _last: list[Any] = field(default_factory=lambda: [None, None, None], init=False, repr=False)
     _made: dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     acts = True
@@ -185,7 +185,16 @@ class LowRank(Directions):
             if len(thin) == 1 and part.dtype == wide and skip == 0 and high - low == (b - a) * thin.shape[1]:
                 part.view(b - a, -1).addcmul_(scaled, thin)  # one term: rounded once as it is, in one sweep
             else:
-                part.add_((scaled @ thin).view(-1)[skip : skip + high - low])
+                part.add_(self._product(scaled, thin)[skip : skip + high - low])
+
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+        """left @ right, flat, in memory that every block uses anew."""
+        held, count = self._last[2], left.shape[0] * right.shape[1]
+        if held is None or held.numel() < count or held.dtype != left.dtype or held.device != left.device:
+            self._last[2] = held = torch.empty(count, dtype=left.dtype, device=left.device)
+        out = held[:count].view(left.shape[0], -1)
+        return torch.mm(left, right, out=out).view(-1)
 
 
 @lru_cache(maxsize=2)  # the blocks of an update follow each other

@@ -1,7 +1,8 @@
 """Every example of a batch at a point of its own, all of them in one forward.
 
 The examples run under vmap as batches of one, with the model intercepted (see `descend.oracle.intercept`): example i
-meets parameters moved along direction i. What cannot run so is asked one example at a time.
+meets parameters moved along direction i. Where a model branches on a number on which the examples differ, such as
+whether a text is padded, those that agree on it go together. What cannot run so is asked one example at a time.
 """
 
 import warnings
@@ -11,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase  # what all batch norms share
+from torch.overrides import TorchFunctionMode
 
 from descend.direction import Directions
 from descend.errors import BudgetExhausted, CompositionError, ShapeMismatch
 from descend.key import Key
 from descend.oracle.examples import Examples
 from descend.oracle.failure import OnFailure
-from descend.oracle.intercept import Intercept
+from descend.oracle.intercept import Intercept, Move
 from descend.oracle.leaf import Randomness
 from descend.oracle.ledger import Ledger
 from descend.oracle.population import Population, _settled, in_short  # pyright: ignore[reportPrivateUsage]
@@ -102,7 +104,7 @@ class Apart:
         """One pass through the batch: (b,)."""
         if self.together and len(rows) > 1:
             try:
-                return self._forward(directions, rows, amounts, examples, loss)
+                return self._in_groups(directions, rows, amounts, examples, loss)
             except (BudgetExhausted, torch.OutOfMemoryError):
                 raise
             except Exception as error:
@@ -114,16 +116,35 @@ class Apart:
                 answers.append(torch.as_tensor(loss(examples.one(i))).detach().to("cpu", torch.float64).mean())
         return torch.stack(answers)
 
+    def _in_groups(
+        self, directions: Directions, rows: list[int], amounts: list[float], examples: Examples, loss: Loss
+    ) -> Tensor:
+        """The examples in as few forwards as they agree on."""
+        found = torch.empty(len(rows), dtype=torch.float64)
+        groups = [torch.arange(len(rows))]
+        while groups:
+            group = groups.pop()
+            named = group.tolist()
+            some = examples if len(named) == len(rows) else Examples(examples.batch([t[group.to(t.device)] for t in examples.leaves]))
+            try:
+                found[group] = self._forward(
+                    directions, [rows[i] for i in named], [amounts[i] for i in named], some, loss
+                )
+            except _Disagree as parted:
+                like_first = parted.numbers == parted.numbers[0]
+                groups += [group[like_first], group[~like_first]]
+        return found
+
     def _forward(
         self, directions: Directions, rows: list[int], amounts: list[float], examples: Examples, loss: Loss
     ) -> Tensor:
-        """All examples as one forward."""
+        """All these examples as one forward."""
         population = self.population
         move = population._move(directions, rows, amounts)  # pyright: ignore[reportPrivateUsage]
 
         def example(i: Tensor, *leaves: Tensor) -> Tensor:
             move.member = i
-            with Intercept(move):
+            with Intercept(move), _Agreed(move):
                 answer = loss(examples.batch(list(leaves)))
             if not isinstance(answer, Tensor):
                 raise TypeError(f"the loss is a {type(answer).__name__}, not a tensor")
@@ -144,3 +165,36 @@ class Apart:
             RuntimeWarning,
             stacklevel=6,
         )
+
+
+class _Disagree(BaseException):
+    """The model asks for a number on which the examples differ; no handler of the user's code is meant."""
+
+    def __init__(self, numbers: Tensor) -> None:
+        super().__init__("the examples differ")
+        self.numbers = numbers
+
+
+_NUMBERS = {Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__, Tensor.item}
+
+
+class _Agreed(TorchFunctionMode):
+    """While it is entered, a number that the model takes out of a tensor is the one that all examples have there."""
+
+    def __init__(self, move: Move) -> None:
+        super().__init__()
+        self.move = move
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _NUMBERS and args[0].numel() == 1:
+            numbers: list[Tensor] = []
+
+            def look(shared: tuple[bool], own: Tensor) -> Tensor:
+                numbers.append(own.reshape(1 if shared[0] else len(own)))
+                return own.new_zeros(len(self.move.rows))
+
+            self.move.lift(look, args[0])
+            if bool((numbers[0] != numbers[0][0]).any()):
+                raise _Disagree(numbers[0].cpu())
+            return func(numbers[0][0])
+        return func(*args, **(kwargs or {}))

@@ -6,8 +6,8 @@ builds a graph, and a closure that calls ``loss.backward()`` itself finds that c
 
 import inspect
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from descend.direction import BLOCK, Dense, Directions
+from descend.direction import BLOCK, Combination, Dense, Directions
+from descend.direction.pieces import Pieces
 from descend.errors import MissingAnswer
 from descend.key import Key
 from descend.layout import Parameters
@@ -253,11 +254,32 @@ class Closure(Leaf):
         return loss.double().mean() if several else loss
 
     def gradient(self, x: Tensor, key: Key) -> Slope:
-        self.parameters.scatter(x)
-        value = self.backward_here(key)
-        gradient = self.parameters.gather_gradients()
-        # what a failed backward left behind is no gradient, whatever it is
-        return Slope(gradient if math.isfinite(value) else gradient.fill_(math.nan), value)
+        return self.gradient_outside(x, (), key)
+
+    def gradient_outside(self, x: Tensor, stretches: Sequence[tuple[int, int]], key: Key) -> Slope:
+        """As `Oracle.gradient_outside`; no graph is built for the parameters in the stretches.
+
+        A point on the meta device means the live parameters, and the gradient is then held in their .grad.
+        """
+        if not x.is_meta:
+            self.parameters.scatter(x)
+        places = zip(self.parameters.tensors, self.layout.offsets, self.layout.sizes, strict=True)
+        inside = [p for p, at, n in places if any(low <= at and at + n <= high for low, high in stretches)]
+        frozen = [p for p in inside if p.requires_grad]
+        try:
+            for p in frozen:
+                p.requires_grad_(False)
+            value = self.backward_here(key)
+        finally:
+            for p in frozen:
+                p.requires_grad_(True)
+        if not x.is_meta:
+            gradient = self.parameters.gather_gradients()
+            # what a failed backward left behind is no gradient, whatever it is
+            return Slope(gradient if math.isfinite(value) else gradient.fill_(math.nan), value)
+        held = Pieces(tuple(p.grad for p in self.parameters.tensors), self.layout)
+        weight = 1.0 if math.isfinite(value) and held.is_finite() else math.nan
+        return Slope(Combination((([weight], held),), self.layout.size), value)
 
     def backward_here(self, key: Key) -> float:
         """Fill the parameters' .grad by autograd where they are, and return the loss.

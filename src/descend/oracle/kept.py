@@ -5,13 +5,15 @@ from torch import Tensor, nn
 
 __all__ = ["Kept"]
 
+_SMALL = 2**16  # elements that cost nothing to copy
+
 
 class Kept:
     """While it is open a model may run as often as it likes; afterwards its buffers are as they were, bit for bit.
 
     `again` puts them back in between, so that no probe sees what the probe before it left. Only modules that are
-    training write to their buffers; of those, the ones that did not change while it was open for the first time are
-    not copied any more, and are copied again if they ever do.
+    training write to their buffers. Large ones that stayed as they were (masks, weights in integers) are not copied
+    again.
     """
 
     def __init__(self, model: nn.Module | None) -> None:
@@ -22,7 +24,7 @@ class Kept:
     def __enter__(self) -> "Kept":
         modules = [] if self._model is None else self._model.modules()
         self._held = [
-            _Buffer(m, name, b, copied=(id(m), name) not in self._still)
+            _Buffer(m, name, b, copied=b.numel() <= _SMALL or (id(m), name) not in self._still)
             for m in modules
             if m.training
             for name, b in m._buffers.items()

@@ -155,7 +155,7 @@ class Population:
 
     def _note(self, move: Move) -> None:
         self.unseen -= move.seen
-        self._widest = max(self._widest, move.widest)
+        self._widest = max(self._widest, move.widest, 1)
 
     def _give_up(self, error: Exception) -> None:
         self.together, self.reason = (

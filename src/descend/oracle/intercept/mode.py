@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from descend.oracle.intercept import attention, convolutions, lookups, norms, products
+from descend.oracle.intercept import attention, convolutions, lookups, norms, products, views
 from descend.oracle.intercept.lift import is_inside_another
 from descend.oracle.intercept.move import Move
 
@@ -36,7 +36,12 @@ _ABOUT = {
 
 
 _RULES = (
-    products.HANDLERS | lookups.HANDLERS | convolutions.HANDLERS | norms.HANDLERS | attention.HANDLERS
+    products.HANDLERS
+    | lookups.HANDLERS
+    | convolutions.HANDLERS
+    | norms.HANDLERS
+    | attention.HANDLERS
+    | views.HANDLERS
 )  # function -> rule(move, function, its arguments), which answers None where it does not apply
 
 _UNKNOWN = {"out", "alpha", "beta"}  # what the rules do not know
@@ -71,6 +76,8 @@ class Intercept(TorchFunctionMode):
         swap = _Swap(self.move)
         args, kwargs = swap((args, kwargs))
         answer = func(*args, **kwargs)
+        if swap.swapped and isinstance(answer, Tensor):
+            self.move.widest = max(self.move.widest, answer.numel())
         return answer if swap.dtype is None else _narrowed(answer, swap.dtype)
 
 
@@ -83,6 +90,7 @@ class _Swap:
     def __init__(self, move: Move) -> None:
         self.move = move
         self.dtype: torch.dtype | None = None
+        self.swapped = False
 
     def __call__(self, value: Any) -> Any:
         if not _holds_parameter(self.move, value):
@@ -92,9 +100,11 @@ class _Swap:
 
     def _swapped(self, value: Any) -> Any:
         if isinstance(value, Tensor):
-            if self.move.place(value) is None:
+            origin = self.move.origin(value)
+            if origin is None:
                 return value
-            made = self.move.copy(value)
+            self.swapped = True
+            made = self.move.copy(origin) if origin is value else self.move.copy(origin).transpose(0, 1)
             if made.dtype != value.dtype:
                 self.dtype = value.dtype
             return made
@@ -107,7 +117,7 @@ class _Swap:
 
 def _holds_parameter(move: Move, value: Any) -> bool:
     if isinstance(value, Tensor):
-        return move.place(value) is not None
+        return move.origin(value) is not None
     if isinstance(value, tuple | list):
         return any(_holds_parameter(move, v) for v in value)
     return isinstance(value, dict) and any(_holds_parameter(move, v) for v in value.values())

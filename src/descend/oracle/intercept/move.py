@@ -65,6 +65,7 @@ class Move:
         self.member: Tensor | None = None
         pairs = zip(parameters.tensors, parameters.layout.offsets, strict=True)
         self._places = {id(p): (i, start) for i, (p, start) in enumerate(pairs)}
+        self._turned: dict[int, tuple[Tensor, Tensor]] = {}
         self._index: Tensor | None = None
         self.scratch = Scratch() if scratch is None else scratch
 
@@ -76,6 +77,19 @@ class Move:
     def place(self, value: Any) -> tuple[int, int] | None:
         """Index and flat offset of a parameter of the point, None for anything else."""
         return self._places.get(id(value)) if isinstance(value, Tensor) else None
+
+    def origin(self, value: Any) -> Tensor | None:
+        """The parameter that a tensor is, or is the transpose of."""
+        if id(value) in self._places:
+            return value
+        held = self._turned.get(id(value))
+        return None if held is None else held[1]
+
+    def turned(self, p: Tensor) -> Tensor:
+        """The transpose of a parameter, where it is; whoever multiplies by it finds the parameter through `origin`."""
+        view = p.detach().t()
+        self._turned[id(view)] = view, p  # held, so that its id stays its own
+        return view
 
     def factors(self, index: int, like: Tensor) -> Factors | None:
         """The members' thin factors on parameter `index`, with the scales in their gains."""

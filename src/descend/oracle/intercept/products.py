@@ -21,16 +21,12 @@ __all__ = ["HANDLERS"]
 
 def _linear(move: Move, call: Callable[..., Any], input: Any, weight: Any, bias: Any = None) -> Any:
     """F.linear: x (..., n), weight (m, n), bias (m,) -> (..., m)."""
-    if move.place(weight) is None or weight.dim() != 2:
-        return None
-    return _product(move, input, weight, bias, transposed=False)
+    return _weighted(move, input, weight, bias, transposed=False)
 
 
 def _matmul(move: Move, call: Callable[..., Any], input: Any, other: Any) -> Any:
-    """x @ W with W (n, m) the parameter."""
-    if move.place(other) is None or move.place(input) is not None or other.dim() != 2 or input.dim() < 2:
-        return None
-    return _product(move, input, other, None, transposed=True)
+    """x @ W with W (n, m) the parameter, or the transpose of one."""
+    return None if input.dim() < 2 else _weighted(move, input, other, None, transposed=True)
 
 
 def _rmatmul(move: Move, call: Callable[..., Any], other: Any, input: Any) -> Any:
@@ -43,9 +39,15 @@ def _mm(move: Move, call: Callable[..., Any], input: Any, mat2: Any) -> Any:
 
 def _addmm(move: Move, call: Callable[..., Any], input: Any, mat1: Any, mat2: Any) -> Any:
     """bias + x @ W, without the factors of addmm."""
-    if move.place(mat2) is None or move.place(mat1) is not None or input.dim() != 1:
+    return None if input.dim() != 1 else _weighted(move, mat1, mat2, input, transposed=True)
+
+
+def _weighted(move: Move, x: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor | None:
+    """x W^T + b, or x W + b if `transposed`; None where the weight is no matrix of the point, or x is another."""
+    origin = move.origin(weight)
+    if origin is None or origin.dim() != 2 or move.origin(x) is not None:
         return None
-    return _product(move, mat1, mat2, input, transposed=True)
+    return _product(move, x, origin, bias, transposed != (origin is not weight))
 
 
 HANDLERS: dict[Any, Callable[..., Any]] = {
