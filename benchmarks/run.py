@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ["overhead", "finite_difference", "smoothing", "memory", "noise", "rosenbrock", "kernels"]
+NAMES = ["overhead", "finite_difference", "smoothing", "memory", "noise", "rosenbrock", "forward_only"]
 
 
 def heading() -> str:

@@ -145,6 +145,19 @@ def test_without_numba_the_reference_answers(monkeypatch: pytest.MonkeyPatch) ->
     assert torch.equal(fill(torch.empty(100), 4, Law.NORMAL), expected)
 
 
+def test_without_triton_the_reference_answers_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnGpu(Tensor):
+        is_cpu, is_cuda = False, True
+
+    out = torch.empty(3).as_subclass(OnGpu)
+    monkeypatch.delattr(descend.noise, "cuda", raising=False)
+    monkeypatch.delitem(sys.modules, "descend.noise.cuda", raising=False)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    backend._triton.cache_clear()
+    assert backend._engine(out) is reference
+    backend._triton.cache_clear()
+
+
 def test_the_fastest_that_can_answer_is_asked(engine: str) -> None:
     from descend.noise import cpu
 

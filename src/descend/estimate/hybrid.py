@@ -1,21 +1,26 @@
 """Some stretches of the point by an estimator, the rest by autograd, in one gradient.
 
 For a stretch S the estimator asks values of f with everything outside S held fixed; autograd answers once for all the
-rest, and is not asked about S. With SPSA on one stretch that is one gradient and two values per step.
+rest, and is not asked about S: a model builds no graph for the parameters in S, so where only the last layers are by
+autograd a step takes the memory of a forward. With SPSA on one stretch that is one gradient and two values per step.
+Low-rank directions and mixtures of this kind: "ElasticZO" (2025), arXiv 2501.04287.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from descend.direction import Directions, as_dense
+from descend.direction import Combination, Directions, Factors, as_dense
+from descend.direction.low_rank import matrix_shape
 from descend.errors import InvalidValue, ShapeMismatch
 from descend.estimate.base import Estimator
 from descend.key import Key
-from descend.oracle import Asks, Ledger, Oracle, Slope
+from descend.layout import Layout
+from descend.oracle import Asks, Ledger, Oracle, Slope, trainable
 
-__all__ = ["Embedded", "Hybrid", "Restricted"]
+__all__ = ["Embedded", "Hybrid", "Restricted", "span"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class Hybrid(Estimator):
 
     Args:
         parts: pairs ((start, stop), estimator): elements start..stop of the flat point are estimated. Stretches may not
-            overlap. In `descend.Optimizer` a parameter group with an `estimator` says the same.
+            overlap; `span` says where a part of a model lies. In `descend.Optimizer` a parameter group with an
+            `estimator` says the same.
 
     The autograd part is plain autograd, bit for bit. f(x), which comes with it, is not asked again by the estimators.
 
@@ -62,30 +68,93 @@ class Hybrid(Estimator):
         return self if parts == self.parts else Hybrid(parts)
 
     def gradient(self, oracle: Oracle, x: Tensor, key: Key) -> Slope:
-        if max(stop for (_, stop), _ in self.parts) > x.numel():
-            raise ShapeMismatch(
-                f"the stretches {[s for s, _ in self.parts]} reach beyond the point of size {x.numel()}"
-            )
-        exact = oracle.gradient(x, key)
-        whole = as_dense(exact.gradient, x).clone()
+        d = x.numel()
+        if max(stop for (_, stop), _ in self.parts) > d:
+            raise ShapeMismatch(f"the stretches {[s for s, _ in self.parts]} reach beyond the point of size {d}")
+        stretches = [stretch for stretch, _ in self.parts]
+        if sum(stop - start for start, stop in stretches) == d:
+            exact = Slope(Combination((), d))  # nothing is left for autograd
+        else:
+            exact = oracle.gradient_outside(x, stretches, key)
+        found: list[tuple[Restricted, Slope]] = []
         for (start, stop), estimator in self.parts:
             part = Restricted(oracle, x, start, stop, exact.value, key)
-            slope = estimator(part).gradient(x[start:stop], key.fold("hybrid", start))  # other directions for each
-            whole[start:stop] = as_dense(slope.gradient, x)
-        return Slope(whole, exact.value, exact.nearby)
+            # other directions for each
+            found.append((part, estimator(part).gradient(x[start:stop], key.fold("hybrid", start))))
+        nearby = found[0][1].loss if math.isnan(exact.value) else exact.nearby
+        if not isinstance(exact.gradient, Tensor) and not any(isinstance(s.gradient, Tensor) for _, s in found):
+            terms = exact.gradient.terms
+            for part, slope in found:
+                terms += tuple((weights, part.embedded(z)) for weights, z in slope.gradient.terms)  # type: ignore[union-attr]
+            return Slope(Combination(terms, d), exact.value, nearby)
+        whole = as_dense(exact.gradient, x).clone()
+        for part, slope in found:
+            whole[part.start : part.stop] = as_dense(slope.gradient, x)
+        return Slope(whole, exact.value, nearby)
+
+
+def span(model: nn.Module, part: nn.Module) -> tuple[int, int]:
+    """Where the parameters of a part of a model lie in the point of the model.
+
+    Raises:
+        InvalidValue: the part has none that are trained, or others lie between them.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    >>> span(model, model[1])
+    (9, 13)
+    """
+    own, (names, tensors) = {id(p) for p in part.parameters()}, trainable(model)
+    ends = [0]
+    for p in tensors:
+        ends.append(ends[-1] + p.numel())
+    places = [i for i, p in enumerate(tensors) if id(p) in own]
+    if not places:
+        raise InvalidValue(f"{type(part).__name__} has no parameter that {type(model).__name__} trains")
+    between = [names[i] for i in range(places[0], places[-1]) if i not in places]
+    if between:
+        raise InvalidValue(
+            f"the parameters of {type(part).__name__} are not one stretch: {between[0]} of another part lies between "
+            "them; give Hybrid one stretch for each side"
+        )
+    return ends[places[0]], ends[places[-1] + 1]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Embedded(Directions):
-    """Directions of a stretch, with zeros around them."""
+    """Directions of a stretch, with zeros around them.
+
+    Args:
+        base: directions of the stretch.
+        start: where it begins.
+        size: of the whole point.
+        first, last: which parameters of the point lie in it; none where nobody knows of parameters.
+    """
 
     base: Directions
     start: int
     size: int
+    first: int = 0
+    last: int = 0
 
     @property
     def count(self) -> int:  # type: ignore[override]
         return self.base.count
+
+    @property
+    def acts(self) -> bool:  # type: ignore[override]
+        return self.base.acts
+
+    def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
+        if self.first <= place < self.last:
+            return self.base.factors(place - self.first, rows, like)
+        matrix = matrix_shape(tuple(like.shape), 1) if self.base.acts else None
+        if matrix is None:
+            return None
+        m, n = (torch.zeros(1, k, 1, device=like.device) for k in matrix)  # it stays where it is
+        return Factors(m, n, torch.zeros(len(rows), dtype=torch.int64, device=like.device), [0.0] * len(rows))
+
+    def start_of(self, place: int) -> int:
+        return self.base.start_of(place - self.first) + self.start
 
     def _inside(self, start: int, stop: int) -> tuple[int, int]:
         """Which elements of start..stop lie in the stretch; low >= high if none does."""
@@ -126,6 +195,12 @@ class Restricted(Oracle):
     def __init__(self, base: Oracle, x: Tensor, start: int, stop: int, value: float, key: Key) -> None:
         self.base, self.x, self.start, self.stop, self.known, self.key = base, x, start, stop, value, key
         self.memory = base.memory
+        self.first = self.last = 0
+        if base.layout is not None:
+            inside = [i for i, offset in enumerate(base.layout.offsets) if start <= offset < stop]
+            names, shapes = base.layout.names, base.layout.shapes
+            self.first, self.last = inside[0], inside[-1] + 1
+            self.layout = Layout(names[self.first : self.last], shapes[self.first : self.last])
 
     def __repr__(self) -> str:
         return f"{self.base!r} on [{self.start}:{self.stop}]"
@@ -144,19 +219,20 @@ class Restricted(Oracle):
         # the centre came with the exact gradient, under the same key
         asked = scales != 0
         if bool(asked.all()) or self.known != self.known:
-            return self.base.along(self._whole(x[None])[0], self._embedded(directions), scales, self.key)
+            return self.base.along(self._whole(x[None])[0], self.embedded(directions), scales, self.key)
         columns = asked.all(0).nonzero()[:, 0]
         answers = torch.full_like(scales, self.known)
         answers[:, columns] = self.base.along(
-            self._whole(x[None])[0], self._embedded(directions), scales[:, columns], self.key
+            self._whole(x[None])[0], self.embedded(directions), scales[:, columns], self.key
         )
         return answers
 
     def project(self, x: Tensor) -> Tensor:
         return self.base.project(self._whole(x[None])[0])[self.start : self.stop]
 
-    def _embedded(self, directions: Directions) -> Embedded:
-        return Embedded(directions, self.start, self.x.numel())
+    def embedded(self, directions: Directions) -> Embedded:
+        """Directions of the stretch as directions of the whole point."""
+        return Embedded(directions, self.start, self.x.numel(), self.first, self.last)
 
     def _whole(self, xs: Tensor) -> Tensor:
         whole = self.x.repeat(len(xs), 1)

@@ -15,7 +15,7 @@ models with just forward passes" (MeZO). Leave-one-out baseline: Kool, van Hoof 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
@@ -24,9 +24,11 @@ import torch
 from torch import Tensor
 
 from descend.direction import BLOCK, Combination, Dense, Directions, Scaled, Stretch
-from descend.errors import InvalidValue
+from descend.direction.masked import Mask, Masked
+from descend.errors import CompositionError, InvalidValue, ShapeMismatch
 from descend.estimate.base import Estimator
 from descend.estimate.draw import Coupling, RandomLaw, check_rank, draw, layout_of, low_rank
+from descend.estimate.mask import Magnitude
 from descend.estimate.stencil import Stencil, stencil
 from descend.key import Key
 from descend.layout import Layout
@@ -55,6 +57,11 @@ class RandomDirections(Estimator):
             one forward, and an update is one matrix product per weight. None (default) for dense ones.
         hold: for how many steps low-rank directions keep their right factor, and with it the subspace (LOZO). The
             average over subspaces is still the gradient; default 1.
+        curvature: k >= 0 weakens probes across a strong curvature c = (f(x + h z) - 2 f(x) + f(x - h z)) / h^2: they
+            are multiplied by 1 / max(1, |c|^k) (1.5-SPSA, with k = 0.1). It asks f(x) once a step, and the estimate is
+            no longer that of the gradient where c varies. For formula "central"; default 0, not at all.
+        mask: None (default), all weights move; a rule such as `Magnitude`, which an Optimizer looks up once in the
+            weights that training begins with; or the `Mask` that ``Magnitude(0.25).of([x0])`` is. For dense directions.
 
     A gradient takes n * m evaluations for a formula with m points off the centre, and one more where it uses the
     centre. Raises `InvalidValue` for an unknown name, a radius <= 0, fewer than 1 sample (2 with leave-one-out), or an
@@ -75,6 +82,8 @@ class RandomDirections(Estimator):
     baseline: Literal["centre", "leave-one-out", "mean"] = "centre"
     rank: int | None = None
     hold: int = 1
+    curvature: float = 0.0
+    mask: Magnitude | Mask | None = None
     epoch: int = field(default=0, repr=False, compare=False)  # which subspace is held; `at` puts it
     row: Stencil = field(init=False, repr=False, compare=False)
 
@@ -94,6 +103,7 @@ class RandomDirections(Estimator):
                 f"got samples={self.samples}, formula={self.row.name!r}"
             )
         check_rank(self.rank, self.hold, self.law, self.coupling)  # type: ignore[arg-type]  # they are members now
+        self._check_options()
         numbers = [self.radius] if isinstance(self.radius, float | int) else []
         if isinstance(self.radius, tuple):
             numbers = [factor for _, _, factor in self.radius]
@@ -102,6 +112,17 @@ class RandomDirections(Estimator):
                 raise InvalidValue(
                     f"radius must be a finite number > 0, got {number!r}; write None to choose it by itself"
                 )
+
+    def _check_options(self) -> None:
+        if not 0 <= self.curvature < math.inf:
+            raise InvalidValue(f"curvature must be a finite number >= 0, got {self.curvature!r}; write 0.1, or 0 for off")
+        if self.curvature and (self.row.offsets != (-1.0, 1.0) or isinstance(self.radius, tuple)):
+            raise InvalidValue(
+                f"curvature={self.curvature!r} needs formula='central' and one radius, got {self.row.name!r} and "
+                f"radius={self.radius!r}; leave it out"
+            )
+        if self.mask is not None and self.rank is not None:
+            raise InvalidValue(f"mask={self.mask!r} leaves no matrix of low rank; drop it, or rank={self.rank}")
 
     def __repr__(self) -> str:
         """What differs from the defaults, so that messages stay short."""
@@ -115,6 +136,8 @@ class RandomDirections(Estimator):
         shown += [f"baseline={self.baseline!r}"] if self.baseline != "centre" else []
         shown += [f"rank={self.rank}"] if self.rank is not None else []
         shown += [f"hold={self.hold}"] if self.hold != 1 else []
+        shown += [f"curvature={self.curvature!r}"] if self.curvature else []
+        shown += [f"mask={self.mask!r}"] if self.mask is not None else []
         return f"RandomDirections({', '.join(shown)})"
 
     @property
@@ -126,6 +149,10 @@ class RandomDirections(Estimator):
             return self
         return replace(self, radius=self.radius(t) if callable(self.radius) else self.radius, epoch=t // self.hold)
 
+    def begun(self, tensors: Sequence[Tensor]) -> "RandomDirections":
+        """This estimator where training begins, with the mask of these weights in the place of its rule."""
+        return replace(self, mask=self.mask.of(tensors)) if isinstance(self.mask, Magnitude) else self
+
     def gradient(self, oracle: Oracle, x: Tensor, key: Key) -> Slope:
         z = self.directions(x, key, oracle.layout)
         offsets = (self.row.offsets[1],) if self._leaves_one_out else self.row.offsets
@@ -136,8 +163,13 @@ class RandomDirections(Estimator):
         else:
             h = automatic_radius(x, self.row.order) if self.radius is None else self.radius
             assert not callable(h), "a schedule is put by at(t) before anything is asked"
+        if self.curvature:
+            offsets = (-1.0, 1.0, 0.0)
         values = oracle.along(x, probing, _scales(offsets, h, self.samples), key)
-        weights, value, nearby = self._weigh(values.tolist(), offsets, h)
+        if self.curvature:
+            weights, value, nearby = self._weigh_by_curvature(values, h)
+        else:
+            weights, value, nearby = self._weigh(values.tolist(), offsets, h)
         return Slope(self._combined(weights, z), value, nearby)
 
     def combination(self, weights: list[float], x: Tensor, key: Key, layout: Layout | None = None) -> Combination:
@@ -155,8 +187,19 @@ class RandomDirections(Estimator):
             held = Key(0).fold("subspace", self.epoch) if self.hold > 1 else None
             return low_rank(self.law, self.coupling, self.samples, self.rank, key, layout_of(x, layout), held)  # type: ignore[arg-type]
         z = draw(self.law, self.coupling, self.samples, x, key)  # type: ignore[arg-type]  # names are members by now
+        z = z if self.mask is None else self._masked(z)
         small = self.samples * x.numel() <= BLOCK and not isinstance(z, Dense) and not x.is_meta
         return Dense(z.dense(x)) if small else z
+
+    def _masked(self, z: Directions) -> Directions:
+        if not isinstance(self.mask, Mask):
+            raise CompositionError(
+                f"{self.mask!r} is looked up in the weights that training begins with, which an Optimizer does; "
+                f"elsewhere write mask={self.mask!r}.of([x0])"
+            )
+        if self.mask.size != z.size:
+            raise ShapeMismatch(f"{self.mask!r} is the mask of a point of {self.mask.size} elements, this one has {z.size}")
+        return Masked(z, self.mask)
 
     def _weigh(
         self, values: list[list[float]], offsets: tuple[float, ...], h: float
@@ -172,6 +215,14 @@ class RandomDirections(Estimator):
         weights = [sum(w * v for w, v in zip(stencil_weights, line, strict=True)) for line in values]
         value = values[0][offsets.index(0.0)] if self.row.one_sided else math.nan
         return weights, value, nearby
+
+
+    def _weigh_by_curvature(self, values: Tensor, h: float) -> tuple[list[float], float, float]:
+        """As `_weigh`, for values (n, 3) at -h, h and 0: w_i = 1 / max(1, |c_i|^k)."""
+        below, above, centre = values.unbind(1)
+        c = ((above - centre) + (below - centre)) / h**2
+        weights = (above - below) / (2 * h * self.samples) / c.abs().pow(self.curvature).clamp(min=1)
+        return weights.tolist(), float(centre[0]), float(values[:, :2].mean())
 
 
 @lru_cache(maxsize=256)
@@ -213,6 +264,8 @@ def SPSA(
     baseline: Literal["centre", "leave-one-out", "mean"] = "centre",
     rank: int | None = None,
     hold: int = 1,
+    curvature: float = 0.0,
+    mask: Magnitude | Mask | None = None,
 ) -> RandomDirections:
     """Simultaneous perturbation (Spall 1992): random signs, two-sided, two evaluations per sample.
 
@@ -221,7 +274,7 @@ def SPSA(
     >>> SPSA(1e-3).samples
     1
     """
-    return RandomDirections(RandomLaw.SIGN, formula, samples, radius, coupling, baseline, rank, hold)
+    return RandomDirections(RandomLaw.SIGN, formula, samples, radius, coupling, baseline, rank, hold, curvature, mask)
 
 
 def MeZO(radius: Radius = 1e-3, samples: int = 1) -> RandomDirections:

@@ -1,8 +1,8 @@
 """The questions one may ask of the noise: checked here, once, and passed to the fastest back end that can answer.
 
-Where the tensor is on a CPU and numba is installed (the extra `fast`), `cpu.py` answers; everywhere else, and for
-float16, `reference.py` does.  Both give the same bits.  The environment variable DESCEND_NOISE=reference, read at the
-first question, keeps to the reference.
+Where the tensor is on a CPU and numba is installed (the extra `fast`), `cpu.py` answers, but for float16; on a GPU,
+where Triton is installed (torch brings it along on Linux), `cuda.py`; everywhere else `reference.py`.  All give the
+same bits.  The environment variable DESCEND_NOISE=reference, read at the first question, keeps to the reference.
 """
 
 from __future__ import annotations
@@ -155,8 +155,12 @@ def dot(x: Tensor, seed: int, law: Law, *, n: int, start: int = 0, member: int =
 
 def _engine(out: Tensor) -> _Engine:
     """Who answers for this tensor."""
-    compiled = _compiled() if out.is_cpu and out.dtype != torch.float16 else None
-    return reference if compiled is None else compiled
+    fast = None
+    if out.is_cpu:
+        fast = _compiled() if out.dtype != torch.float16 else None
+    elif out.is_cuda:
+        fast = _triton()
+    return reference if fast is None else fast
 
 
 @cache
@@ -169,6 +173,18 @@ def _compiled() -> _Engine | None:
     except (ImportError, AttributeError):
         return None  # not installed, or an interrupted first import left half of numba behind
     return cpu
+
+
+@cache
+def _triton() -> _Engine | None:
+    """The Triton back end, where it is installed and wanted."""
+    if os.environ.get("DESCEND_NOISE") == "reference":
+        return None
+    try:
+        from . import cuda
+    except (ImportError, AttributeError):
+        return None
+    return cuda
 
 
 def _check(

@@ -7,8 +7,8 @@ no fastmath, so every product and sum is one IEEE operation and nothing is fused
 Kernels take addresses and integers, not arrays: making an array of a tensor costs more than filling a short one.
 They are module-level and serial, since only such are cached on disk, and hold no interpreter lock, so that threads of
 our own can share a long vector.  numba recompiles a cached kernel when this file changes and only then: every constant
-a kernel uses stands here or is an argument.  Scratch lives on the kernel's stack: arrays that count references would
-double the time, and the compiler knows that nothing else points there.
+a kernel uses stands here, in `vector.py` (see there) or is an argument.  Scratch lives on the kernel's stack: arrays
+that count references would double the time, and the compiler knows that nothing else points there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import carray, float32, int32, njit, types, uint32, uint64  # pyright: ignore[reportPrivateImportUsage]
-from numba.extending import intrinsic
+from numba import carray, float32, int32, njit, uint32, uint64  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from .law import Law
+from .vector import AHEAD, address_of, bits_of, float_of, pointer, popcount, prefetch, scratch, sweeper
 
 __all__ = ["add", "combine", "fill"]
 
@@ -37,11 +36,12 @@ _FLOAT, _DOUBLE, _BFLOAT = 0, 1, 2
 KINDS = {torch.float32: _FLOAT, torch.float64: _DOUBLE, torch.bfloat16: _BFLOAT}
 _SIGN, _NORMAL = 0, 1  # tags
 _TILE = 8192  # elements of the largest tile
-_AHEAD = 8192  # bytes ahead of the row at work that memory is asked for, lest a long `add` wait for it a fifth longer
 _SHARE = 2_000_000  # numbers below which waking another thread costs more than it saves
 
+_sweep_sign, _sweep_normal, _sweep_uniform = (sweeper(law.value, False) for law in Law)
+_sweep_narrow_sign, _sweep_narrow_normal, _sweep_narrow_uniform = (sweeper(law.value, True) for law in Law)
+
 _inline: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(inline="always")
-_BYTES = ir.IntType(8).as_pointer()
 
 
 def _kernel(function: Callable[..., None]) -> Callable[..., None]:
@@ -51,66 +51,13 @@ def _kernel(function: Callable[..., None]) -> Callable[..., None]:
         return njit(nogil=True)(function)
 
 
-def _intrinsic(generator: Callable[..., Any]) -> Callable[..., Any]:
-    """What the compiler has an instruction for and Python no word."""
-    return intrinsic(generator)
-
-
-@_intrinsic
-def _pointer(_typing: Any, _address: Any) -> Any:
-    """An address as something `carray` takes."""
-    return types.voidptr(types.int64), lambda _, b, __, args: b.inttoptr(args[0], _BYTES)
-
-
-@_intrinsic
-def _scratch(_typing: Any) -> Any:
-    """A kilobyte of the kernel's own stack."""
-
-    def generate(_: Any, b: Any, __: Any, ___: Any) -> Any:
-        with b.goto_entry_block():
-            place = b.alloca(ir.ArrayType(ir.IntType(8), 1024))
-            place.align = 64
-        return b.bitcast(place, _BYTES)
-
-    return types.voidptr(), generate
-
-
-@_intrinsic
-def _prefetch(_typing: Any, _address: Any) -> Any:
-    """Ask memory for the cache line at an address, to write it; an address outside the tensor does no harm."""
-
-    def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [_BYTES, word, word, word])
-        call = b.module.declare_intrinsic("llvm.prefetch", [_BYTES], kind)
-        b.call(call, [b.inttoptr(args[0], _BYTES), word(1), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), generate
-
-
-@_intrinsic
-def _popcount(_typing: Any, _word: Any) -> Any:
-    return types.uint32(types.uint32), lambda _, b, __, args: b.ctpop(args[0])
-
-
-@_intrinsic
-def _float_of(_typing: Any, _bits: Any) -> Any:
-    return types.float32(types.uint32), lambda _, b, __, args: b.bitcast(args[0], ir.FloatType())
-
-
-@_intrinsic
-def _bits_of(_typing: Any, _number: Any) -> Any:
-    return types.uint32(types.float32), lambda _, b, __, args: b.bitcast(args[0], ir.IntType(32))
-
-
 @_inline
 def _bfloat(number):
     """The 16 bits of the bfloat16 nearest to a float32, ties to even.
 
     NaN stays NaN: one that came from a bfloat16 or from arithmetic has no low bits that could carry into the sign.
     """
-    bits = _bits_of(number)
+    bits = bits_of(number)
     return np.uint16(uint32(bits + uint32(0x7FFF) + ((bits >> uint32(16)) & uint32(1))) >> uint32(16))
 
 
@@ -135,12 +82,12 @@ def _philox(w, tile, first, last, member, tag, k0, k1):
 @_inline
 def _words(w, tile, begin, end, member, tag, k0, k1):
     """The words of a tile that elements begin..end need."""
+    first, last = 0, 64
     if (
         begin >> 6 == (end - 1) >> 6
     ):  # within one row: only its lanes, which is what a population of short vectors costs
-        _philox(w, tile, begin & 63, ((end - 1) & 63) + 1, member, tag, k0, k1)
-    else:  # constant bounds, so that the compiler makes vectors of it
-        _philox(w, tile, 0, 64, member, tag, k0, k1)
+        first, last = begin & 63, ((end - 1) & 63) + 1
+    _philox(w, tile, first, last, member, tag, k0, k1)
 
 
 @_inline
@@ -150,13 +97,13 @@ def _draw(z, w, row, tag, unit):
     if tag == _SIGN:
         v, shift = ((row >> uint64(5)) & uint64(3)) << uint64(6), uint32(row & uint64(31))
         for i in range(uint64(64)):
-            z[i] = _float_of(uint32((uint32(w[v + i] << shift) & uint32(0x80000000)) | uint32(0x3F800000)))
+            z[i] = float_of(uint32((uint32(w[v + i] << shift) & uint32(0x80000000)) | uint32(0x3F800000)))
         return
     v = (row & uint64(3)) << uint64(6)
     if tag == _NORMAL:
         for i in range(uint64(64)):
             word = w[v + i]
-            k = uint32(_popcount(word & uint32(0xFFFFFF)) << uint32(9)) + ((word >> uint32(23)) & uint32(0x1FE))
+            k = uint32(popcount(word & uint32(0xFFFFFF)) << uint32(9)) + ((word >> uint32(23)) & uint32(0x1FE))
             z[i] = float32(int32(int32(k) - int32(6399))) * unit
     else:
         for i in range(uint64(64)):
@@ -167,15 +114,15 @@ def _draw(z, w, row, tag, unit):
 def _store(address, kind, z, first, count):
     """Write z[first : first + count] at an address."""
     if kind == _FLOAT:
-        out = carray(_pointer(address), count, np.float32)
+        out = carray(pointer(address), count, np.float32)
         for i in range(uint64(count)):
             out[i] = z[uint64(first) + i]
     elif kind == _DOUBLE:
-        out = carray(_pointer(address), count, np.float64)
+        out = carray(pointer(address), count, np.float64)
         for i in range(uint64(count)):
             out[i] = z[uint64(first) + i]
     else:
-        out = carray(_pointer(address), count, np.uint16)
+        out = carray(pointer(address), count, np.uint16)
         for i in range(uint64(count)):
             out[i] = _bfloat(z[uint64(first) + i])
 
@@ -184,19 +131,63 @@ def _store(address, kind, z, first, count):
 def _increase(address, kind, z, first, count, scale):
     """Add scale * z[first : first + count] to what stands at an address."""
     if kind == _DOUBLE:
-        out = carray(_pointer(address), count, np.float64)
+        out = carray(pointer(address), count, np.float64)
         for i in range(uint64(count)):
             out[i] = out[i] + scale * z[uint64(first) + i]
         return
     scale = float32(scale)
     if kind == _FLOAT:
-        out = carray(_pointer(address), count, np.float32)
+        out = carray(pointer(address), count, np.float32)
         for i in range(uint64(count)):
             out[i] = out[i] + scale * z[uint64(first) + i]
     else:
-        out = carray(_pointer(address), count, np.uint16)
+        out = carray(pointer(address), count, np.uint16)
         for i in range(uint64(count)):
-            out[i] = _bfloat(_float_of(uint32(out[i]) << uint32(16)) + scale * z[uint64(first) + i])
+            out[i] = _bfloat(float_of(uint32(out[i]) << uint32(16)) + scale * z[uint64(first) + i])
+
+
+@_inline
+def _shift(tag):
+    """A tile has two to this power of rows."""
+    return 7 if tag == _SIGN else 2
+
+
+@_inline
+def _copy(target, source, size):
+    """Copy some bytes, an even number of them."""
+    target, source = carray(pointer(target), size >> 1, np.uint16), carray(pointer(source), size >> 1, np.uint16)
+    for i in range(uint64(size >> 1)):
+        target[i] = source[i]
+
+
+@_inline
+def _stop(row, stop, tag):
+    """The end of the rows that one sweep from `row` may take: those of one word (sign) or one tile."""
+    per = 32 if tag == _SIGN else 4
+    return min(stop, row + per - (row & (per - 1)))
+
+
+@_inline
+def _sweep(at, kind, words, row, rows, tag, unit, scale):
+    """Add scale * z to the whole rows row..row + rows, see `_stop`, in float32 or bfloat16."""
+    scale, source, first = float32(scale), address_of(words), row & 3
+    if tag == _SIGN:
+        source, first = source + 256 * ((row >> 5) & 3), row & 31
+        if kind == _BFLOAT:
+            _sweep_narrow_sign(at, source, first, first + rows, scale, unit)
+        elif rows == 32:  # constants, which the compiler makes something of
+            _sweep_sign(at, source, 0, 32, scale, unit)
+        else:
+            _sweep_sign(at, source, first, first + rows, scale, unit)
+    elif tag == _NORMAL:
+        if kind == _FLOAT:
+            _sweep_normal(at, source, first, first + rows, scale, unit)
+        else:
+            _sweep_narrow_normal(at, source, first, first + rows, scale, unit)
+    elif kind == _FLOAT:
+        _sweep_uniform(at, source, first, first + rows, scale, unit)
+    else:
+        _sweep_narrow_uniform(at, source, first, first + rows, scale, unit)
 
 
 @_inline
@@ -214,8 +205,8 @@ def _rows(tile, shift, begin, end):
 @_kernel
 def _fill(address, kind, n, stride, start, lo, hi, member, tag, unit, k0, k1):
     """out[r, lo:hi] = z of member + r, for r in 0..n."""
-    w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
-    begin, end, size, shift = start + lo, start + hi, _size(kind), 7 if tag == _SIGN else 2
+    w, z, unit = carray(scratch(), 256, np.uint32), carray(scratch(), 64, np.float32), float32(unit)
+    begin, end, size, shift = start + lo, start + hi, _size(kind), _shift(tag)
     for r in range(n):
         base = address + size * (r * stride - start)
         for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
@@ -224,12 +215,12 @@ def _fill(address, kind, n, stride, start, lo, hi, member, tag, unit, k0, k1):
                 first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
                 at = base + size * ((row << 6) + first)
                 for i in range(4):
-                    _prefetch(at + _AHEAD + 64 * i)
+                    prefetch(at + AHEAD + 64 * i)
                 if last - first < 64:
                     _draw(z, w, row, tag, unit)
                     _store(at, kind, z, first, last - first)
                 elif kind == _FLOAT:
-                    _draw(carray(_pointer(at), 64, np.float32), w, row, tag, unit)
+                    _draw(carray(pointer(at), 64, np.float32), w, row, tag, unit)
                 else:
                     _draw(z, w, row, tag, unit)
                     _store(at, kind, z, 0, 64)
@@ -237,48 +228,78 @@ def _fill(address, kind, n, stride, start, lo, hi, member, tag, unit, k0, k1):
 
 @_kernel
 def _add(address, kind, start, lo, hi, member, tag, unit, k0, k1, scale):
-    """out[lo:hi] += scale * z of member."""
-    w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
-    begin, end, size, shift = start + lo, start + hi, _size(kind), 7 if tag == _SIGN else 2
+    """out[lo:hi] += scale * z of member, for float32 and bfloat16."""
+    words, room, unit = scratch(), address_of(scratch()), float32(unit)
+    w, begin, end, size, shift = carray(words, 256, np.uint32), start + lo, start + hi, _size(kind), _shift(tag)
+    for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
+        _words(w, tile, begin, end, member, tag, k0, k1)
+        rows = _rows(tile, shift, begin, end)
+        row = rows.start
+        while row < rows.stop:
+            first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
+            at = address + size * ((row << 6) + first - start)
+            target, count = at, min(end >> 6, _stop(row, rows.stop, tag)) - row
+            if first > 0 or count < 1:  # part of a row is moved as a whole one, elsewhere
+                target, count = room, 1
+                _copy(room + size * first, at, size * (last - first))
+            _sweep(target, kind, words, row, count, tag, unit, scale)
+            if target == room:
+                _copy(at, room + size * first, size * (last - first))
+            row += count
+
+
+@_kernel
+def _add_double(address, start, lo, hi, member, tag, unit, k0, k1, scale):
+    """As `_add`, for float64."""
+    w, z, unit = carray(scratch(), 256, np.uint32), carray(scratch(), 64, np.float32), float32(unit)
+    begin, end, shift = start + lo, start + hi, _shift(tag)
     for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
         _words(w, tile, begin, end, member, tag, k0, k1)
         for row in _rows(tile, shift, begin, end):
             first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
-            at = address + size * ((row << 6) + first - start)
-            for i in range(4):
-                _prefetch(at + _AHEAD + 64 * i)
             _draw(z, w, row, tag, unit)
-            if last - first == 64:
-                _increase(at, kind, z, 0, 64, scale)
-            else:
-                _increase(at, kind, z, first, last - first, scale)
+            _increase(address + 8 * ((row << 6) + first - start), _DOUBLE, z, first, last - first, scale)
 
 
 @_kernel
 def _combine(address, kind, start, lo, hi, member, tag, unit, k0, k1, weights, n, sums):
-    """out[lo:hi] += sum over r of weights[r] * z of member + r; `sums` is the address of room for a tile of float64."""
-    w, z, unit = carray(_scratch(), 256, np.uint32), carray(_scratch(), 64, np.float32), float32(unit)
-    begin, end, size, shift = start + lo, start + hi, _size(kind), 7 if tag == _SIGN else 2
-    kind_sums, size_sums = (_DOUBLE, 8) if kind == _DOUBLE else (_FLOAT, 4)
-    weight = carray(_pointer(weights), n, np.float64)
+    """out[lo:hi] += sum over r of weights[r] * z of member + r; `sums` is the address of room for a tile of float32."""
+    words, unit, weight = scratch(), float32(unit), carray(pointer(weights), n, np.float64)
+    w, begin, end, size, shift = carray(words, 256, np.uint32), start + lo, start + hi, _size(kind), _shift(tag)
     for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
         rows = _rows(tile, shift, begin, end)
-        origin = sums - size_sums * (rows.start << 6)  # where the sum of element 0 would stand
-        zero = carray(_pointer(sums), (rows.stop - rows.start) << 6, np.float64)
+        origin = sums - 4 * (rows.start << 6)  # where the sum of element 0 would stand
+        total = carray(pointer(sums), (rows.stop - rows.start) << 6, np.float32)
         for i in range(uint64((rows.stop - rows.start) << 6)):
-            zero[i] = 0.0
+            total[i] = 0.0
+        for r in range(n):
+            _words(w, tile, begin, end, member + r, tag, k0, k1)
+            row = rows.start
+            while row < rows.stop:
+                stop = _stop(row, rows.stop, tag)
+                _sweep(origin + 4 * (row << 6), _FLOAT, words, row, stop - row, tag, unit, weight[r])
+                row = stop
+        low, high = max(begin, rows.start << 6), min(end, rows.stop << 6)
+        _increase(address + size * (low - start), kind, total, low - (rows.start << 6), high - low, 1.0)
+
+
+@_kernel
+def _combine_double(address, start, lo, hi, member, tag, unit, k0, k1, weights, n, sums):
+    """As `_combine`, for float64; `sums` has room for a tile of float64."""
+    w, z, unit = carray(scratch(), 256, np.uint32), carray(scratch(), 64, np.float32), float32(unit)
+    begin, end, shift, weight = start + lo, start + hi, _shift(tag), carray(pointer(weights), n, np.float64)
+    for tile in range(begin >> 6 >> shift, ((end - 1) >> 6 >> shift) + 1):
+        rows = _rows(tile, shift, begin, end)
+        total = carray(pointer(sums), (rows.stop - rows.start) << 6, np.float64)
+        for i in range(uint64((rows.stop - rows.start) << 6)):
+            total[i] = 0.0
         for r in range(n):
             _words(w, tile, begin, end, member + r, tag, k0, k1)
             for row in rows:
                 _draw(z, w, row, tag, unit)
-                _increase(origin + size_sums * (row << 6), kind_sums, z, 0, 64, weight[r])
-        for row in rows:
-            first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
-            at, total = address + size * ((row << 6) + first - start), origin + size_sums * (row << 6)
-            if kind == _DOUBLE:
-                _increase(at, kind, carray(_pointer(total), 64, np.float64), first, last - first, 1.0)
-            else:
-                _increase(at, kind, carray(_pointer(total), 64, np.float32), first, last - first, 1.0)
+                _increase(sums + 8 * ((row - rows.start) << 6), _DOUBLE, z, 0, 64, weight[r])
+        low, high = max(begin, rows.start << 6), min(end, rows.stop << 6)
+        _increase(address + 8 * (low - start), _DOUBLE, total, low - (rows.start << 6), high - low, 1.0)
 
 
 def _stream(seed: int, law: Law) -> tuple[int, float, int, int]:
@@ -301,10 +322,17 @@ def fill(out: Tensor, seed: int, law: Law, start: int, member: int) -> None:
 def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int) -> None:
     """As `reference.add`."""
     length, kind, at, stream = out.shape[0], KINDS[out.dtype], out.data_ptr(), _stream(seed, law)
+
+    def work(a: int, b: int) -> None:
+        if kind == _DOUBLE:
+            _add_double(at, start, a, b, member, *stream, scale)
+        else:
+            _add(at, kind, start, a, b, member, *stream, scale)
+
     if length < _SHARE:
-        _add(at, kind, start, 0, length, member, *stream, scale)
+        work(0, length)
     else:
-        _share(lambda a, b: _add(at, kind, start, a, b, member, *stream, scale), length)
+        _share(work, length)
     increment_version(out)
 
 
@@ -315,7 +343,10 @@ def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, membe
 
     def work(a: int, b: int) -> None:
         sums = torch.empty(_TILE, dtype=torch.float64, device="cpu")
-        _combine(at, kind, start, a, b, member, *stream, coefficients, n, sums.data_ptr())
+        if kind == _DOUBLE:
+            _combine_double(at, start, a, b, member, *stream, coefficients, n, sums.data_ptr())
+        else:
+            _combine(at, kind, start, a, b, member, *stream, coefficients, n, sums.data_ptr())
 
     if n * length < _SHARE or length < _TILE:
         work(0, length)

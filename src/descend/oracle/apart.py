@@ -46,7 +46,9 @@ class Apart:
         self.population = population
         self.together, self.reason = True, ""
         modules = [] if model is None else model.named_modules()
-        self._norms = [(name, m) for name, m in modules if isinstance(m, _NormBase) and "Instance" not in type(m).__name__]
+        self._norms = [
+            (name, m) for name, m in modules if isinstance(m, _NormBase) and "Instance" not in type(m).__name__
+        ]
 
     def losses(
         self,
@@ -125,7 +127,11 @@ class Apart:
         while groups:
             group = groups.pop()
             named = group.tolist()
-            some = examples if len(named) == len(rows) else Examples(examples.batch([t[group.to(t.device)] for t in examples.leaves]))
+            some = (
+                examples
+                if len(named) == len(rows)
+                else Examples(examples.batch([t[group.to(t.device)] for t in examples.leaves]))
+            )
             try:
                 found[group] = self._forward(
                     directions, [rows[i] for i in named], [amounts[i] for i in named], some, loss

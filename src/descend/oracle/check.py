@@ -14,9 +14,9 @@ from descend.key import Key
 from descend.layout import Parameters
 from descend.noise import Law
 from descend.oracle.intercept import Intercept, Move
+from descend.oracle.kept import Kept
 from descend.oracle.leaf import Randomness
 from descend.oracle.module import trainable
-from descend.oracle.kept import Kept
 from descend.oracle.population import Population, in_short
 
 __all__ = ["ForwardReport", "check_forward"]
@@ -46,9 +46,7 @@ class ForwardReport:
         found = ", ".join(f"{name} {error:.1e}" for name, error in self.errors.items())
         lines = [f"{'passed' if self.passed else 'FAILED'}; deviations relative to the change: {found}"]
         if self.escaped:
-            lines.append(
-                f"escaped (read by NumPy or compiled code?): {', '.join(self.escaped)}"
-            )
+            lines.append(f"escaped (read by NumPy or compiled code?): {', '.join(self.escaped)}")
         if self.unused:
             lines.append(f"do not change the answer: {', '.join(self.unused)}")
         lines.append("a population runs as one forward" if self.together else f"member by member: {self.reason}")
@@ -201,9 +199,7 @@ def _outputs(model: nn.Module, batch: Any) -> Tensor:
     found: list[Tensor] = []
     _map(answer, lambda t: found.append(t.reshape(-1)) if t.is_floating_point() else None)
     if not found:
-        raise InvalidValue(
-            f"{type(model).__name__} answers no floating point tensor; write loss=lambda model, b: ..."
-        )
+        raise InvalidValue(f"{type(model).__name__} answers no floating point tensor; write loss=lambda model, b: ...")
     return torch.cat(found)
 
 

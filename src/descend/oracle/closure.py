@@ -81,6 +81,20 @@ class Closure(Leaf):
     def __repr__(self) -> str:
         return f"Closure({getattr(self.closure, '__name__', type(self.closure).__name__)})"
 
+    def sort_out(self, places: set[int], key: Key) -> tuple[set[int], set[int]]:
+        """Which of these parameters the loss does not use, and which it does; moved one by one, and put back."""
+        live = self.parameters.live()
+        at_home, unused = self.value_here(key), set()
+        for i in places:
+            before = live[i].clone()
+            try:
+                live[i].mul_(1.125).add_(0.0625)
+                if self.value_here(key) == at_home:
+                    unused.add(i)
+            finally:
+                live[i].copy_(before)
+        return unused, places - unused
+
     def restore(self, home: Tensor) -> None:
         """Write `home` back into the parameters, bit for bit, even if that is interrupted once."""
         try:

@@ -1,4 +1,4 @@
-"""The buffers of a model, such as the statistics of a batch norm, are no business of a probe: it leaves them as they were."""
+"""The buffers of a model, such as the statistics of a batch norm, are no business of a probe: they are put back."""
 
 import torch
 from torch import Tensor, nn

@@ -41,6 +41,7 @@ class Population:
         together: whether members still run as one forward.
         reason: why they do not, in words, once that was found out.
         unseen: indices of the parameters that no forward has been seen to use.
+        escaped: those of them that it uses nevertheless, where that has been found out.
     """
 
     def __init__(self, parameters: Parameters, model: nn.Module | None = None) -> None:
@@ -48,6 +49,7 @@ class Population:
         self.activations, self.tile = 2**23, 2**20
         self.together, self.reason = True, ""
         self.unseen = set(range(len(parameters.tensors)))
+        self.escaped: set[int] = set()
         self._widest = 0
         self._scratch = Scratch()
 

@@ -5,7 +5,7 @@ parameter group may have other hyperparameters.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from descend.direction import BLOCK, Combination
+from descend.estimate.base import Lifted
+from descend.estimate.evolution import Evolution
+from descend.estimate.random_directions import RandomDirections
 from descend.key import Key
-from descend.layout import Parameters, add_all, copy_all
+from descend.layout import Parameters, copy_all
 from descend.oracle import Oracle
+from descend.torch_optim.rounding import Nearest, Rounding
 from descend.transform.chain import At, Transform, merged, part_of
 
 __all__ = ["Block", "Gradients", "blocks_of", "update_blocks"]
@@ -118,6 +122,9 @@ def update_blocks(
     oracle: Oracle,
     key: Key,
     value: float,
+    rounding: Rounding = Nearest(),
+    residual: Tensor | None = None,
+    t: int = 0,
 ) -> tuple[Any, ...]:
     """parameters -= rate * chain(gradient), group by group, block by block, in place; returns the chain's next states.
 
@@ -125,36 +132,64 @@ def update_blocks(
         chains: the transforms of every group, all separable; they differ in hyperparameters only.
         rates: the learning rate of every group.
         source: the gradient.
-        states: of the transforms, over the whole point.
+        states: of the transforms, over the whole point, begun in the rounding's working type.
         oracle, key, value: what transforms may ask, see `At`.
+        rounding: how the step is written into parameters narrower than float32.
+        residual: what the rounding remembers, over the whole point, written in place.
+        t: how many steps were taken before this one.
     """
     live, d = parameters.live(), parameters.size
+    dtype = rounding.working(parameters.dtype)
     reads = any(transform.reads_point for transform in chains[0])
+    lazy = source if isinstance(source, Combination) else None
+    past = _past(oracle, parameters)
     after = states
     for block in blocks:
         pieces = block.pieces(live)
         rate = rates[block.group]
-        if not chains[0] and isinstance(source, Combination) and all(piece.is_contiguous() for piece in pieces):
+        if not chains[0] and isinstance(source, Combination) and _direct(pieces, rounding):
             start = block.start
             for piece in pieces:  # not even a block is made
                 source.add_to(piece.view(-1), -rate, start)
                 start += piece.numel()
             continue
-        flat = torch.empty(block.stop - block.start, dtype=parameters.dtype, device=parameters.device)
+        flat = torch.empty(block.stop - block.start, dtype=dtype, device=parameters.device)
         x = flat.new_empty(0)
         if reads:
             x = torch.empty_like(flat)
             copy_all(block.cut(x, live), pieces)
         direction = _take(source, block, flat)
-        at = At(x, oracle, key, value)
+        at = At(x, oracle, key, value, t, block.start, lazy, past)
         part = states if len(blocks) == 1 else part_of(states, block.start, block.stop, d)
         changed = []
         for transform, state in zip(chains[block.group], part, strict=True):
             direction, new = transform(direction, state, at)
             changed.append(new)
-        add_all(pieces, block.cut(direction, live), -rate)
+        cut_off = None if residual is None else residual[block.start : block.stop]
+        rounding.add(pieces, direction, -rate, key, block.start, cut_off)
         after = tuple(changed) if len(blocks) == 1 else merged(states, tuple(changed), block.start, block.stop, d)
     return after
+
+
+def _past(oracle: Oracle, parameters: Parameters) -> Callable[[Key, int, list[float]], Combination] | None:
+    """What `At.past` says: the estimate that some weights made, where a key decides on its directions."""
+    estimator = oracle.estimator if isinstance(oracle, Lifted) else None
+    if not isinstance(estimator, RandomDirections | Evolution):
+        return None
+    made: dict[tuple[Key, int], Combination] = {}  # blocks follow each other
+    like = torch.zeros(1, dtype=parameters.dtype, device=parameters.device).expand(parameters.size)
+
+    def again(key: Key, t: int, weights: list[float]) -> Combination:
+        if (key, t) not in made:
+            made[key, t] = estimator.at(t).combination(weights, like, key, parameters.layout)
+        return made[key, t]
+
+    return again
+
+
+def _direct(pieces: list[Tensor], rounding: Rounding) -> bool:
+    """Whether a direction may be added to the parameters themselves, without being made first."""
+    return not rounding.rounds(pieces) and all(piece.is_contiguous() for piece in pieces)
 
 
 def _take(source: Source, block: Block, out: Tensor) -> Tensor:

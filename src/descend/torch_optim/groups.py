@@ -22,7 +22,7 @@ from descend.estimate.evolution import Evolution
 from descend.estimate.gains import Gains
 from descend.estimate.random_directions import RandomDirections
 from descend.layout import Parameters
-from descend.oracle import Asks, Closure, Oracle, trainable
+from descend.oracle import Asks, Oracle, trainable
 from descend.step.base import Step
 from descend.step.fixed import Fixed, Rate, as_rate
 from descend.transform.chain import At, Transform
@@ -201,13 +201,13 @@ def with_radii(
     return replace(estimator, radius=tuple((a, b, r) for (a, b), r in zip(stretches, radii, strict=True)))
 
 
-def streams(lifted: Oracle, closure: Closure) -> bool:
+def streams(lifted: Oracle, base: Oracle, size: int) -> bool:
     """Whether an estimate is made by moving the parameters within the forward, without a copy of them.
 
     It is where directions act on activations or losses of examples are asked, which only the live parameters answer,
     and where the parameters are many, if directions are seeded and the radius is set.
     """
-    if not isinstance(lifted, Lifted) or lifted.base is not closure:
+    if not isinstance(lifted, Lifted) or lifted.base is not base:
         return False
     estimator = lifted.estimator
     if not isinstance(estimator, RandomDirections | Evolution) or estimator.radius is None:
@@ -215,7 +215,7 @@ def streams(lifted: Oracle, closure: Closure) -> bool:
     if estimator.rank is not None or Asks.EXAMPLES in estimator.needs:
         return True
     seeded = isinstance(estimator, Evolution) or estimator.coupling in (Coupling.INDEPENDENT, Coupling.ANTITHETIC)
-    return seeded and estimator.law is not RandomLaw.SPHERE and closure.parameters.size > BLOCK
+    return seeded and estimator.law is not RandomLaw.SPHERE and size > BLOCK
 
 
 def stretches(parameters: Parameters, owners: Sequence[int]) -> list[tuple[int, int]]:

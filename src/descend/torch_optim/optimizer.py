@@ -6,6 +6,7 @@ point, one step of `Descent` is made there, and the result is written back.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -26,11 +27,11 @@ from descend.key import Key, as_key
 from descend.layout import Parameters
 from descend.oracle import Closure, Ledger, OnFailure, Oracle, Slope, check_answers
 from descend.oracle.population import Population
-from descend.step.fixed import Fixed, FixedState, Rate
+from descend.parallel import Parallel
+from descend.step.fixed import Fixed, Rate
 from descend.torch_optim.blocks import Gradients, blocks_of, update_blocks
 from descend.torch_optim.groups import (
     Part,
-    Rates,
     as_groups,
     calibratable,
     check_group,
@@ -46,7 +47,11 @@ from descend.torch_optim.groups import (
     with_radii,
 )
 from descend.torch_optim.pair import pair_step
+from descend.torch_optim.recorder import Recorder
+from descend.torch_optim.recording import record
+from descend.torch_optim.rounding import Nearest, Rounding
 from descend.torch_optim.saving import restore, saved
+from descend.torch_optim.steps import flat_step, slope_of
 from descend.transform.chain import init_chain
 
 __all__ = ["Optimizer"]
@@ -67,6 +72,9 @@ class Optimizer(torch.optim.Optimizer):
         key: randomness; the same key repeats the run. Default: fresh entropy, kept in ``optimizer.key``.
         on_failure: what a failed evaluation does; default `Reject()`: the step is skipped, the failure counted in
             ``optimizer.ledger`` and the first one reported as a warning.
+        rounding: how steps are written into bfloat16 and float16 parameters: `Nearest()` (default), which loses steps
+            below their spacing, `Stochastic()` or `Feedback()`.
+        parallel: several processes share the evaluations, see `descend.parallel.Parallel`; default one.
 
     `step(closure)` takes a closure that returns the loss (a float, NumPy number or tensor) and need not call
     backward. It returns the loss at the point before the step as a 0-d tensor; under a two-sided estimator, which
@@ -92,11 +100,16 @@ class Optimizer(torch.optim.Optimizer):
         lr: Rate | None = None,
         key: Key | int | None = None,
         on_failure: OnFailure | None = None,
+        rounding: Rounding = Nearest(),
+        parallel: Parallel | None = None,
     ) -> None:
         self.estimators, self.chain, self._rule = split(parts)
         self.model = params if isinstance(params, nn.Module) else None
         self.key, self.t, self.rejected = as_key(key), 0, 0
         self.ledger, self.on_failure = Ledger(), on_failure
+        self.rounding, self.parallel = rounding, parallel
+        self._recorder: Recorder | None = None
+        self._residual: Tensor | None = None
         self.gains: Gains | None = None
         self._schedule = lr if callable(lr) else None
         self._calibrates = lr is None and self._rule is None and calibratable(self.estimators, self.chain)
@@ -126,6 +139,7 @@ class Optimizer(torch.optim.Optimizer):
         )
         if before is not None:
             self.population.tile, self.population.activations = before.tile, before.activations
+        self._base: Oracle = self._closure if self.parallel is None else self.parallel(self._closure)
         self._walks = all(transform.separable for transform in self.chain) and self._rule is None
         self._chain = tuple(transform.bound(self.parameters.layout) for transform in self.chain)
         self._settings: Any = None
@@ -147,7 +161,7 @@ class Optimizer(torch.optim.Optimizer):
             )
         self._lifted = self._lift()
         self._pair = None
-        self._streams = self._walks and streams(self._lifted, self._closure)
+        self._streams = self._walks and streams(self._lifted, self._base, self.parameters.size)
         if self._walks and not self.chain and len(self.param_groups) == 1 and isinstance(self._lifted, Lifted):
             estimator = self._lifted.estimator
             if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
@@ -164,7 +178,7 @@ class Optimizer(torch.optim.Optimizer):
             )
         if own:
             estimators = [Hybrid(tuple(own))]
-        oracle: Oracle = self._closure
+        oracle: Oracle = self._base
         for estimator in estimators:
             if isinstance(estimator, RandomDirections | Evolution):
                 estimator = with_radii(estimator, self.gains, self.param_groups, self._stretches)
@@ -220,7 +234,8 @@ class Optimizer(torch.optim.Optimizer):
         if hooked:
             for hook in (*_global_post_hooks.values(), *self._optimizer_step_post_hooks.values()):
                 hook(self, (closure,), {})
-        return None if closure is None else torch.scalar_tensor(loss, dtype=torch.promote_types(self.parameters.dtype, torch.float32))
+        wide = torch.promote_types(self.parameters.dtype, torch.float32)
+        return None if closure is None else torch.scalar_tensor(loss, dtype=wide)
 
     def _over(self, loss: Callable[..., Any] | None, batch: Any) -> Callable[[], Any]:
         """The closure of a loss over a batch."""
@@ -247,37 +262,17 @@ class Optimizer(torch.optim.Optimizer):
         if self._states is None:
             self._begin(closure)
         if closure is None:
-            if self._lifted is not self._closure or self._rule is not None:
+            if self._lifted is not self._base or self._rule is not None:
                 raise InvalidValue(f"{self!r} has to evaluate the loss: write step(closure), which returns it")
             return self._walk(Slope(Gradients(self.parameters)), key)  # type: ignore[arg-type]
-        if self._pair is not None:
+        if self._pair is not None and self._recorder is None:
             return self._pair_step(key)
         if not self._walks:
-            return self._flat_step()
-        if self._lifted is self._closure:
+            return flat_step(self)
+        if self._lifted is self._base:
             value = self._closure.backward_here(key)
             return self._walk(Slope(Gradients(self.parameters), value), key, failed=not math.isfinite(value))  # type: ignore[arg-type]
-        return self._walk(self._in_place_slope(key) if self._streams else self._slope(key), key)
-
-    def _slope(self, key: Key) -> Slope:
-        """The estimated gradient, with the parameters moved and put back."""
-        home = self.parameters.gather()
-        try:
-            return self._lifted.at(self.t).gradient(home, key)
-        finally:
-            self._closure.restore(home)
-
-    def _in_place_slope(self, key: Key) -> Slope:
-        """The estimated gradient without a copy of the parameters: the forward itself is perturbed.
-
-        If some parameter is reached in a way that cannot be intercepted, the copying way is taken from then on.
-        """
-        here = torch.empty(self.parameters.size, dtype=self.parameters.dtype, device="meta")
-        slope = self._lifted.at(self.t).gradient(here, key)
-        if not self._closure.population.unseen:
-            return slope
-        self._streams = False
-        return self._slope(key)
+        return self._walk(slope_of(self._closure, self._lifted.at(self.t), key, self._streams), key)
 
     def _pair_step(self, key: Key) -> float:
         """The fast version of the general step below, bit for bit."""
@@ -290,6 +285,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _begin(self, closure: Callable[..., Any] | None) -> None:
         """At the first step: the transforms' states, and the gains where nobody set a learning rate."""
+        self._residual = self.rounding.init(self.parameters.tensors)
         if self._walks and not self.chain and not self._calibrates:
             self._states = ()  # nothing looks at the point, so it is not gathered
             return
@@ -302,7 +298,7 @@ class Optimizer(torch.optim.Optimizer):
                 self._closure.restore(home)
             self._settings = None
             self._refresh()
-        self._states = init_chain(self._chain, home)
+        self._states = init_chain(self._chain, home.to(self.rounding.working(home.dtype)))
         self._rule_state = self._rule.init(home) if self._rule else None
 
     def _walk(self, slope: Slope, key: Key, failed: bool = False) -> float:
@@ -310,6 +306,8 @@ class Optimizer(torch.optim.Optimizer):
         self.t += 1
         if failed or not slope.is_finite():
             self.rejected += 1
+            if self._recorder is not None:
+                self._recorder.rejected()
             return slope.loss
         per_group = self._rates
         if self.gains is not None and isinstance(slope.gradient, Combination):
@@ -324,33 +322,29 @@ class Optimizer(torch.optim.Optimizer):
             self._lifted,
             key,
             slope.value,
+            self.rounding,
+            self._residual,
         )
+        if self._recorder is not None and isinstance(slope.gradient, Combination):
+            self._recorder.taken(per_group, [weights for weights, _ in slope.gradient.terms])
         return slope.loss
 
-    def _flat_step(self) -> float:
-        """One step of `Descent` on the gathered point."""
-        home = self.parameters.gather()
-        scale = Rates(tuple((a, b, r) for (a, b), r in zip(self._stretches, self._rates, strict=True)))
-        method = Descent(*self._chains[0], scale, self._rule or Fixed(1.0))
-        before = DescentState(
-            home,
-            math.nan,
-            math.nan,
-            self.t,
-            0,
-            self.key,
-            (*(self._states or ()), None),
-            FixedState(self.t) if self._rule is None else self._rule_state,
-        )
-        goal = home
-        try:
-            after = method.advance(self._lifted, before)
-            goal = after.x
-        finally:
-            self._closure.restore(goal)
-        self.t, self.rejected = after.t, self.rejected + after.rejected
-        self._states, self._rule_state = after.transforms[:-1], after.step
-        return after.loss
+    def record(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        snapshot_every: int | None = None,
+        fsync: bool = False,
+        adopt_key: bool = False,
+    ) -> Recorder:
+        """Write every step to a file as it is taken, or resume the run that is in it: see `descend.torch_optim.record`.
+
+        The file holds the weights of the directions, 12 bytes for one probe a step, and `replay` makes the trained
+        parameters of the base model with it. If the process is killed, the same call goes on where the file ends.
+        """
+        self._recorder = None
+        self._recorder = record(self, path, snapshot_every=snapshot_every, fsync=fsync, adopt_key=adopt_key)
+        return self._recorder
 
     def standing(self) -> DescentState:
         """Where the descent stands, as `Descent` would say it, for what reads transforms' memories: see `averaged`."""
@@ -376,8 +370,10 @@ class Optimizer(torch.optim.Optimizer):
 
     @property
     def population(self) -> Population:
-        """How forwards are perturbed: the `tile` of a weight that is moved at once, and the `activations` that one forward
-        of many members may have, both in elements; set them at any time."""
+        """How forwards are perturbed: set its `tile` of a weight, or its `activations` of one forward of many members.
+
+        Both are numbers of elements, see `descend.oracle.population.Population`.
+        """
         return self._closure.population
 
     @property

@@ -4,13 +4,13 @@ Sign convention: a direction is subtracted, x <- x - lr * direction, so plain gr
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
-from descend.direction import BLOCK
+from descend.direction import BLOCK, Combination
 from descend.key import Key
 from descend.layout import Layout
 from descend.oracle import Asks, Oracle
@@ -30,12 +30,21 @@ class At:
         oracle: may be asked what the transform `needs`.
         key: the step's key.
         value: f(x) if it is known, else NaN.
+        t: the number of steps taken before this one.
+        start: where the block begins in the point.
+        source: the whole gradient where it is a lazily held combination of directions that a key decides, else None.
+        past: the estimate that some weights made at another step, from that step's key, number and weights; None where
+            nobody can make it again.
     """
 
     x: Tensor
     oracle: Oracle
     key: Key
     value: float
+    t: int = 0
+    start: int = 0
+    source: Combination | None = None
+    past: Callable[[Key, int, list[float]], Combination] | None = None
 
 
 class Transform(ABC, Generic[S]):

@@ -54,7 +54,7 @@ def lifted(build: Build, member: Tensor, tensors: tuple[Tensor | None, ...], wid
 
 
 def is_inside_another(member: Tensor | None) -> bool:
-    """Whether the model has called a transform of torch.func of its own, within which the numbers are not the members'."""
+    """Whether the model is within a transform of torch.func of its own, where numbers are not the members'."""
     if not _DIRECT:
         return False
     level = maybe_current_level()

@@ -36,19 +36,16 @@ _ABOUT = {
 
 
 _RULES = (
-    products.HANDLERS
-    | lookups.HANDLERS
-    | convolutions.HANDLERS
-    | norms.HANDLERS
-    | attention.HANDLERS
-    | views.HANDLERS
+    products.HANDLERS | lookups.HANDLERS | convolutions.HANDLERS | norms.HANDLERS | attention.HANDLERS | views.HANDLERS
 )  # function -> rule(move, function, its arguments), which answers None where it does not apply
 
 _UNKNOWN = {"out", "alpha", "beta"}  # what the rules do not know
 
 # A function written in Python over others, without the line that hands it over as a whole.
 _BODIES = {
-    whole: FunctionType(whole.__code__, whole.__globals__ | {"has_torch_function": lambda _: False}, None, whole.__defaults__)
+    whole: FunctionType(
+        whole.__code__, whole.__globals__ | {"has_torch_function": lambda _: False}, None, whole.__defaults__
+    )
     for whole in (F.multi_head_attention_forward,)
 }
 

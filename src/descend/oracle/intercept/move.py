@@ -17,6 +17,7 @@ from descend.oracle.intercept.lift import Build, lifted
 
 __all__ = ["Move", "Scratch"]
 
+
 class Scratch:
     """Memory that is used over and over."""
 

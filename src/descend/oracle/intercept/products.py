@@ -129,7 +129,7 @@ def _materialised(
 
 
 def _unmoved(move: Move, flat: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
-    """The product with the weight as it is, in float32 or wider: rounded to a narrower grid it would swallow the move."""
+    """The product with the weight as it is, in float32 or wider: a narrower grid would swallow the move."""
     if weight.dtype == flat.dtype:
         return F.linear(flat, weight.t() if transposed else weight, bias)
     step = weight.shape[0] if move.tile is None else max(1, move.tile // max(1, weight.shape[1]))

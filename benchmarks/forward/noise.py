@@ -1,0 +1,5 @@
+"""The noise kernels' table, which is a benchmark of its own: see `kernels.py`."""
+
+from kernels import main
+
+__all__ = ["main"]

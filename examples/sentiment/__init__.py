@@ -1,0 +1,1 @@
+"""The main job: a pretrained sentence encoder learns what critics mean, by forward passes only."""

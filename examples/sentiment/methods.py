@@ -1,0 +1,136 @@
+"""What is compared, a row each: which layers learn, from what, and the settings.
+
+Settings were chosen by the loss on the validation snippets. The test snippets had no part in it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import descend as dd
+
+from .problem import Batch, Problem, cross_entropy, mistakes
+
+__all__ = ["BACKWARD", "EXTRA", "METHODS", "Method", "stairs"]
+
+BACKWARD = 2
+"""What a backward pass costs in forward passes, because it makes two matrix products where a forward makes one."""
+
+STAGES = 8
+"""The learning rate falls in so many steps. A trajectory notes it whenever it changes."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train.
+
+    Args:
+        slug: its name in options and files.
+        title: its name in tables.
+        what: what it does, a sentence.
+        settings: the code that makes the optimizer.
+        fresh: the model before training.
+        make: the optimizer for a model and a key.
+        loss: of a mini-batch ().
+        cost: forward passes of a step; 3 is one forward and one backward pass.
+        share: of the forwards of a run that it gets; backpropagation needs fewer.
+        weight: how long a forward takes, in forwards of the last two layers. For the time that is left.
+        keys: runs of it, if they are fewer than those of the others.
+    """
+
+    slug: str
+    title: str
+    what: str
+    settings: str
+    fresh: Callable[[Problem], nn.Module]
+    make: Callable[[nn.Module, dd.Key], torch.optim.Optimizer]
+    loss: Callable[[nn.Module, Batch], Tensor] = cross_entropy
+    cost: int = 2
+    share: float = 1.0
+    weight: int = 1
+    keys: int | None = None
+
+    def steps(self, forwards: int) -> int:
+        """Steps of a run of so many forwards."""
+        return max(STAGES, round(forwards * self.share / self.cost))
+
+
+def stairs(step: int, steps: int) -> float:
+    """By what the learning rate is multiplied: from 1 down towards 0, in `STAGES` equal steps."""
+    return 1 - step * STAGES // steps / STAGES
+
+
+def _spsa(model: nn.Module, key: dd.Key) -> dd.Optimizer:
+    return dd.Optimizer(_groups(model), dd.SPSA(radius=1e-3), lr=8e-4, key=key)
+
+
+def _groups(model: nn.Module) -> list[dict[str, Any]]:
+    """The matrices; and biases and scales, which bear ten times the radius and a hundred times the learning rate."""
+    learners = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    vectors = [pair for pair in learners if pair[1].dim() == 1]
+    return [
+        {"params": [pair for pair in learners if pair[1].dim() > 1]},
+        {"params": vectors, "radius": 1e-2, "lr": 8e-2},
+    ]
+
+
+def _adam(model: nn.Module, key: dd.Key) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=1e-4)
+
+
+_SPSA = """dd.Optimizer([{"params": matrices}, {"params": vectors, "radius": 1e-2, "lr": 8e-2}],
+             dd.SPSA(radius=1e-3), lr=8e-4)"""
+
+METHODS = (
+    Method(
+        "forward-only",
+        "forward-only",
+        "The slope along one random direction, from the loss a little to both sides of the weights: two forward "
+        "passes a step, no backward pass, and no memory beside the model.",
+        _SPSA,
+        Problem.head,
+        _spsa,
+    ),
+    Method(
+        "backpropagation",
+        "backpropagation",
+        "The exact gradient, by a forward and a backward pass, and Adam: the same layers, and mini-batches of the same "
+        "stream.",
+        "torch.optim.Adam(model.parameters(), lr=1e-4)",
+        Problem.head,
+        _adam,
+        cost=1 + BACKWARD,
+        share=0.5,
+    ),
+)
+"""What every job compares."""
+
+EXTRA = (
+    Method(
+        "accuracy",
+        "forward-only, mistakes as the loss",
+        "The number of mistakes in the mini-batch is the loss. It has no gradient: it is a number that changes now and "
+        "then by a whole mistake, so the radius is larger.",
+        _SPSA,
+        Problem.head,
+        _spsa,
+        mistakes,
+        share=0.5,
+        keys=1,
+    ),
+    Method(
+        "all-layers",
+        "forward-only, all layers",
+        "All six layers learn, 10.6 million weights. Nothing can be kept, so a forward pass takes three times as long.",
+        _SPSA,
+        lambda problem: problem.whole(6),
+        _spsa,
+        share=0.3,
+        weight=3,
+        keys=1,
+    ),
+)
+"""What --full compares beside them."""
