@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import descend as dd
+from descend.torch_optim.rounding import Stochastic
 
 STEPS, BATCH, LR, SIGMA = 200, 128, 1e-2, 0.05
 
@@ -57,10 +58,10 @@ def losses(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def forward_only(data: Digits, members: int, seed: int, dtype: torch.dtype = torch.float32) -> float:
-    """Test accuracy after 200 steps of a population of rank-one members."""
+    """Test accuracy after 200 steps of a population of rank-one members; narrow weights are rounded by chance."""
     model = network(seed).to(dtype)
     estimator = dd.Evolution(pairs=members // 2, rank=1, radius=SIGMA)
-    optimizer = dd.Optimizer(model, estimator, dd.Adam(), lr=LR, key=seed)
+    optimizer = dd.Optimizer(model, estimator, dd.Adam(), lr=LR, key=seed, rounding=Stochastic())
     for batch in data.batches(seed):
         optimizer.step(losses, batch)
     return data.accuracy(model)

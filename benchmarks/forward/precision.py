@@ -8,6 +8,7 @@ from measure import table
 from torch import Tensor, nn
 
 import descend as dd
+from descend.torch_optim.rounding import Nearest, Rounding, Stochastic
 from forward.digits import digits, forward_only
 from forward.tools import NO_TARGET, Target
 
@@ -28,20 +29,20 @@ def _trained() -> list[list[object]]:
     return rows
 
 
-def _moved(weights: Tensor) -> Tensor:
+def _moved(weights: Tensor, rounding: Rounding) -> Tensor:
     """How far a few steps of length UPDATE along random signs take these weights, whatever the loss is."""
     layer = nn.Linear(WIDTH, WIDTH, bias=False, dtype=weights.dtype)
     with torch.no_grad():
         layer.weight.copy_(weights)
     before = layer.weight.detach().double()
-    step = _stepper(layer)
+    step = _stepper(layer, rounding)
     for _ in range(STEPS):
         step()
     return layer.weight.detach().double() - before
 
 
-def _stepper(layer: nn.Linear) -> Callable[[], object]:
-    optimizer = dd.Optimizer(layer, dd.SPSA(radius=1e-3), lr=UPDATE, key=0)
+def _stepper(layer: nn.Linear, rounding: Rounding) -> Callable[[], object]:
+    optimizer = dd.Optimizer(layer, dd.SPSA(radius=1e-3), lr=UPDATE, key=0, rounding=rounding)
     answers = iter(torch.tensor([1e-3, -1e-3] * STEPS).tolist())
     x = torch.zeros(1, WIDTH, dtype=layer.weight.dtype)
 
@@ -56,16 +57,15 @@ def _realised() -> list[list[object]]:
     """<realised, intended> / <intended, intended>; intended is what float32 weights do in the same steps."""
     generator = torch.Generator().manual_seed(0)
     narrow = torch.empty(WIDTH, WIDTH).normal_(std=0.05, generator=generator).bfloat16()
-    intended = _moved(narrow.float())
-    realised = _moved(narrow)
-    share = float((realised * intended).sum() / intended.square().sum())
-    plain = (narrow.float() + intended.float() / STEPS).bfloat16().double() - narrow.double()
-    lost = float((plain * intended).sum() / intended.square().sum()) * STEPS
-    name = f"bfloat16 weights of size 0.05, updates of {UPDATE:g}: realised / intended"
-    return [
-        [name, f"{share:.4f}", *Target(least=0.98, most=1.02).cells(share)],
-        ["the same, rounded to nearest", f"{lost:.4f}", *NO_TARGET.cells(lost)],
-    ]
+    intended = _moved(narrow.float(), Nearest())
+    rows = []
+    for rounding in (Stochastic(), Nearest()):
+        realised = _moved(narrow, rounding)
+        share = float((realised * intended).sum() / intended.square().sum())
+        target = Target(least=0.98, most=1.02) if isinstance(rounding, Stochastic) else NO_TARGET
+        rows.append([f"{STEPS} updates of {UPDATE:g} to weights of size 0.05, realised / intended, {rounding!r}",
+                     f"{share:.4f}", *target.cells(share)])  # fmt: skip
+    return rows
 
 
 def main() -> str:

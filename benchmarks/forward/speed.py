@@ -10,8 +10,8 @@ from forward.tools import NO_TARGET, Target, alone, in_turns, ratio
 BATCHES = {
     # examples x words: (examples, words, rounds)
     "8x128": (8, 128, 3),
-    "1x128": (1, 128, 9),
-    "1x8": (1, 8, 21),
+    "1x128": (1, 128, 7),
+    "1x8": (1, 8, 11),
 }
 ROWS = {
     # what is run: (its name, the most it may take on a batch; None where there is no target)
@@ -20,7 +20,7 @@ ROWS = {
     "rank one": ("rank one, one side after the other", {"8x128": 1.05, "1x128": 1.05}),
     "rank one, pair": ("rank one, both sides as one forward", {"8x128": None, "1x128": None, "1x8": 0.75}),
     "recipe": ("recipe of MeZO", {"8x128": None, "1x128": None, "1x8": None}),
-    "torchzero": ("torchzero, MeZO", {"8x128": None, "1x128": None}),
+    "torchzero": ("torchzero, MeZO", {"1x128": None}),
 }
 PURE = {
     "signs": ("dense signs, pure torch", {"8x128": 1.10, "1x128": 1.55}),

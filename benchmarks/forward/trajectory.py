@@ -21,7 +21,7 @@ from forward.networks import minilm
 from forward.tools import Target, clock
 
 STEPS = 1000
-TRAINED = 20
+TRAINED = 50
 
 
 def _size(samples: int, steps: int) -> int:
@@ -112,7 +112,7 @@ def main() -> str:
                  *Target(least=10.0).cells(faster)])  # fmt: skip
     rows.append(["replayed weights are the same bits", str(same), "True", "yes" if same else "**no**"])
     sent, same = _two_processes()
-    rows.append([f"two gloo processes, {STEPS} steps, 8 probes a step, sent", f"{sent:.1f} bytes a probe",
+    rows.append([f"two gloo processes, {STEPS} steps of 8 probes: values and hashes sent", f"{sent:.1f} bytes a probe",
                  *Target(most=16.0, unit=" bytes").cells(sent)])  # fmt: skip
     rows.append(["both end with the same bits", str(same), "True", "yes" if same else "**no**"])
     return table("Trajectories and data parallel", ["what", "measured", "target", "met"], rows)

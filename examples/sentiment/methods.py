@@ -33,7 +33,7 @@ class Method:
         what: what it does, a sentence.
         settings: the code that makes the optimizer.
         fresh: the model before training.
-        make: the optimizer for a model and a key.
+        make: the optimizer for a model, a key and the number of forwards of a run.
         loss: of a mini-batch ().
         cost: forward passes of a step; 3 is one forward and one backward pass.
         share: of the forwards of a run that it gets; backpropagation needs fewer.
@@ -46,7 +46,7 @@ class Method:
     what: str
     settings: str
     fresh: Callable[[Problem], nn.Module]
-    make: Callable[[nn.Module, dd.Key], torch.optim.Optimizer]
+    make: Callable[[nn.Module, dd.Key, int], torch.optim.Optimizer]
     loss: Callable[[nn.Module, Batch], Tensor] = cross_entropy
     cost: int = 2
     share: float = 1.0
@@ -63,26 +63,29 @@ def stairs(step: int, steps: int) -> float:
     return 1 - step * STAGES // steps / STAGES
 
 
-def _spsa(model: nn.Module, key: dd.Key) -> dd.Optimizer:
-    return dd.Optimizer(_groups(model), dd.SPSA(radius=1e-3), lr=8e-4, key=key)
+def _spsa(model: nn.Module, key: dd.Key, forwards: int) -> dd.Optimizer:
+    # what is learnt grows with lr times steps, where chance leads with lr times their root: between the two
+    lr = 8e-4 * (1200 / forwards) ** (1 / 3)
+    return dd.Optimizer(_groups(model, lr), dd.SPSA(radius=1e-3), lr=lr, key=key)
 
 
-def _groups(model: nn.Module) -> list[dict[str, Any]]:
+def _groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
     """The matrices; and biases and scales, which bear ten times the radius and a hundred times the learning rate."""
     learners = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     vectors = [pair for pair in learners if pair[1].dim() == 1]
     return [
         {"params": [pair for pair in learners if pair[1].dim() > 1]},
-        {"params": vectors, "radius": 1e-2, "lr": 8e-2},
+        {"params": vectors, "radius": 1e-2, "lr": 100 * lr},
     ]
 
 
-def _adam(model: nn.Module, key: dd.Key) -> torch.optim.Optimizer:
+def _adam(model: nn.Module, key: dd.Key, forwards: int) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=1e-4)
 
 
-_SPSA = """dd.Optimizer([{"params": matrices}, {"params": vectors, "radius": 1e-2, "lr": 8e-2}],
-             dd.SPSA(radius=1e-3), lr=8e-4)"""
+_SPSA = """lr = 8e-4 * (1200 / forwards) ** (1 / 3)
+groups = [{"params": matrices}, {"params": vectors, "radius": 1e-2, "lr": 100 * lr}]
+dd.Optimizer(groups, dd.SPSA(radius=1e-3), lr=lr)"""
 
 METHODS = (
     Method(

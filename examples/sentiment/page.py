@@ -111,7 +111,7 @@ def _table(table: Sequence[Row], plan: Plan) -> str:
     heads = ("", "Test accuracy", "Validation", "Forward-equivalents", "Seconds", "Trajectory", "Replay")
     lines = []
     for row in table:
-        scores = ", ".join(f"{100 * accuracy:.1f}" for accuracy in row.accuracies)
+        scores = ", ".join(f"{100 * accuracy:.1f}" for accuracy in row.accuracies if row.runs)
         cells = (
             f"<b>{row.accuracy:.1%}</b><br><small>{scores}</small>",
             f"{row.validated:.1%}",

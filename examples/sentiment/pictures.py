@@ -22,7 +22,7 @@ CAPTIONS = {
     "Lower is better.",
     "test": "Share of the test snippets that are right at the end: a dot for each key, a line at the median.",
     "memory": "Memory that a training step takes above the loaded model, on 64 snippets of 32 tokens, as the operating "
-    "system counts it. The shaded part is what inference takes.",
+    "system counts it. The pale part is what inference takes.",
 }
 """Names of the pictures in the order of the report, each with its caption."""
 

@@ -62,8 +62,12 @@ class Display:
         self._bars.update(
             self._tasks[run.method.slug],
             completed=sum(self._taken[id(r)] for r in self._runs if r.method is run.method),
-            latest=f"loss {loss:.3f}  accuracy {accuracy}  {pace / run.method.weight:.0f} forwards/s  "
-            f"{_clock(left / pace) if pace else '-:--'} left",
+            latest=f"key {run.seed}  loss {loss:.3f}  accuracy {accuracy}"
+            + (
+                f"  {pace / run.method.weight:.0f} forwards/s  {_clock(left / pace)} left"
+                if pace and not run.done
+                else ""
+            ),
         )
         if self._console.is_terminal:
             self._bars.refresh()

@@ -103,7 +103,7 @@ def train(run: Run, problem: Problem, plan: Plan, folder: Path, resume: bool, wa
         return watch(run, run.steps, run.loss[-1])
     key = dd.Key(plan.key).fold("seed", run.seed)  # every method sees the same mini-batches
     model = run.method.fresh(problem)
-    optimizer = run.method.make(model, key.fold(run.method.slug))
+    optimizer = run.method.make(model, key.fold(run.method.slug), plan.forwards)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]  # resuming brings back the lr of the last step
     if isinstance(optimizer, dd.Optimizer):

@@ -84,7 +84,7 @@ def test_the_live_model_and_a_copy_of_its_point_give_the_same_gradient(part: Est
     assert streamed.loss == pytest.approx(float(loss(model, BATCH).detach().mean()), rel=1e-5)
     # the directions are those that the part alone would have
     remade = part.combination([1.0, 2.0, 3.0], home[:stop], Key(3).fold("hybrid", 0), _layout(closure, 5))  # type: ignore[attr-defined]
-    weights, directions = terms_of(streamed.gradient)[-1]
+    _, directions = terms_of(streamed.gradient)[-1]
     assert torch.equal(directions.dense(home)[:, :stop], remade.terms[0][1].dense(home))
     assert not directions.dense(home)[:, stop:].any()
 
@@ -152,7 +152,9 @@ def test_what_requires_a_gradient_does_so_again_after_an_exception() -> None:
 def test_a_gradient_that_is_not_finite_is_known_as_such() -> None:
     model = Net()
     closure = closure_of(model)
-    closure.closure = Over(lambda m, b: (m(b[0]) * 0).abs().sqrt().sum(1), model, BATCH)  # infinite slope of a root at zero
+    closure.closure = Over(
+        lambda m, b: (m(b[0]) * 0).abs().sqrt().sum(1), model, BATCH
+    )  # infinite slope of a root at zero
     lifted = closure | Hybrid(((span(model, model.body), SPSA(1e-2, rank=1)),))
     slope = lifted.gradient(torch.empty(closure.parameters.size, device="meta"), Key(0))
     assert slope.value == 0

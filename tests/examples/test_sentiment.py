@@ -148,9 +148,13 @@ def test_interrupted_job_goes_on_where_it_stopped(
     code, _ = run([*TINY, "--full", "--out", str(tmp_path), "--resume"])
     assert code == 0
     assert before == {file: file.stat().st_mtime_ns for file in tmp_path.glob("*-0.descend")}
-    for name, theirs in ends(whole[1]).items():  # the mean training loss of the broken stretch is of fewer steps
-        mine = [{key: value for key, value in line.items() if key != "loss"} for line in ends(tmp_path)[name]]
-        assert mine == [{key: value for key, value in line.items() if key != "loss"} for line in theirs], name
+    # the loss of the broken stretch is the mean of fewer steps, and the file has one more digest of the weights
+    varying = ("loss", "trajectory")
+    for name, theirs in ends(whole[1]).items():
+        for mine, its in zip(ends(tmp_path)[name], theirs, strict=True):
+            assert {key: mine[key] for key in mine if key not in varying} == {
+                key: its[key] for key in its if key not in varying
+            }, name
 
 
 def test_key_decides_everything(problem: Problem, tmp_path: Path) -> None:

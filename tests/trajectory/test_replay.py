@@ -88,22 +88,26 @@ def test_the_number_of_threads_of_training_does_not_matter(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("rounding", [Stochastic(), Feedback()], ids=repr)
-@pytest.mark.parametrize("parts", [(SPSA(1e-2),), (Evolution(pairs=2), Adam())], ids=repr)
+@pytest.mark.parametrize("parts", [(SPSA(1e-2),), (SPSA(1e-2, samples=2), Adam())], ids=repr)
 def test_steps_below_the_spacing_of_bfloat16_are_replayed(
     parts: tuple[Any, ...], rounding: Rounding, tmp_path: Path
 ) -> None:
     base = network(dtype=torch.bfloat16)
-    trained = copy.deepcopy(base)
-    for stop in (5, 9):  # it is resumed on the way
-        trained = copy.deepcopy(base)
-        optimizer = Recording(trained, *parts, lr=1e-3, key=4, rounding=rounding)
-        optimizer.record(tmp_path / "run")
-        train(optimizer, trained, stop)
-        optimizer.left()
-    whole = copy.deepcopy(base)
-    train(Recording(whole, *parts, lr=1e-3, key=4, rounding=rounding), whole, 9)
-    assert equal(trained, whole)
-    assert equal(replay(copy.deepcopy(base), tmp_path / "run"), whole)
+
+    def go(name: str, *stops: int) -> nn.Module:
+        for stop in stops:
+            model = copy.deepcopy(base)
+            optimizer = Recording(model, *parts, lr=1e-3, key=4, rounding=rounding)
+            optimizer.record(tmp_path / name)
+            train(optimizer, model, stop)
+            optimizer.left()
+        return model  # pyright: ignore[reportPossiblyUnboundVariable]
+
+    whole = go("whole", 9)
+    assert equal(go("stopped", 5, 9), whole)
+    assert equal(replay(copy.deepcopy(base), tmp_path / "whole"), whole)
+    with pytest.raises(StateMismatch, match=r"holds a run of .*this optimizer has Nearest\(\)"):
+        Recording(copy.deepcopy(base), *parts, lr=1e-3, key=4).record(tmp_path / "whole")
 
 
 def test_groups_have_learning_rates_radii_and_hyperparameters_of_their_own(tmp_path: Path) -> None:

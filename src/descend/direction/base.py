@@ -145,6 +145,12 @@ class Directions(ABC):
             z = z[torch.tensor(named, device=z.device) - low]
         points.addcmul_(scales[:, None], z)
 
+    def shift(self, out: Tensor, source: Tensor, row: int, scale: float, start: int) -> None:
+        """out = source + scale * z_row, for elements start..start+len; both are contiguous vectors."""
+        out.copy_(source)
+        if scale != 0.0:
+            self.perturb(out[None], [row], torch.tensor([scale], dtype=out.dtype, device=out.device), start)
+
     def point(self, x: Tensor, row: int, scale: float, out: Tensor) -> None:
         """out = x + scale * z_row, all of it at once; x and out are (d,)."""
         out.copy_(x)

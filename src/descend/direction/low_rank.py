@@ -75,9 +75,7 @@ class LowRank(Directions):
 
     def __post_init__(self) -> None:
         if self.rank < 1:
-            raise InvalidValue(
-                f"rank must be at least 1, got {self.rank!r}; write rank=1"
-            )
+            raise InvalidValue(f"rank must be at least 1, got {self.rank!r}; write rank=1")
 
     @property
     def size(self) -> int:  # type: ignore[override]
@@ -186,7 +184,6 @@ class LowRank(Directions):
                 part.view(b - a, -1).addcmul_(scaled, thin)  # one term: rounded once as it is, in one sweep
             else:
                 part.add_(self._product(scaled, thin)[skip : skip + high - low])
-
 
     def _product(self, left: Tensor, right: Tensor) -> Tensor:
         """left @ right, flat, in memory that every block uses anew."""

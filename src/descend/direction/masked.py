@@ -33,8 +33,8 @@ class Mask:
     def __post_init__(self) -> None:
         if self.bits.dtype != torch.uint8 or self.bits.shape != ((self.size + 7) // 8,):
             raise ShapeMismatch(
-                f"a mask of {self.size} elements has {(self.size + 7) // 8} bytes, got shape {tuple(self.bits.shape)} of "
-                f"{self.bits.dtype}; write Mask.of([a bool tensor])"
+                f"a mask of {self.size} elements has {(self.size + 7) // 8} bytes, got shape {tuple(self.bits.shape)} "
+                f"of {self.bits.dtype}; write Mask.of([a bool tensor])"
             )
 
     def __repr__(self) -> str:

@@ -55,5 +55,9 @@ class Pieces(Directions):
 
     def is_finite(self) -> bool:
         """Whether every number of it is finite."""
-        norms = [torch.linalg.vector_norm(t, dtype=torch.promote_types(t.dtype, torch.float32)) for t in self.tensors if t is not None]
+        norms = [
+            torch.linalg.vector_norm(t, dtype=torch.promote_types(t.dtype, torch.float32))
+            for t in self.tensors
+            if t is not None
+        ]
         return bool(torch.stack(norms).isfinite().all()) if norms else True

@@ -44,6 +44,9 @@ class Seeded(Directions):
             # an explicit base class: super() does not reach through a dataclass with slots
             Directions.perturb(self, points, rows, scales, start)
 
+    def shift(self, out: Tensor, source: Tensor, row: int, scale: float, start: int) -> None:
+        noise.shift(out, source, self.key.seed, self.law, scale, start=start, member=row)
+
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         if len(weights) == 1:
             noise.add(out, self.key.seed, self.law, weights[0], start=start)

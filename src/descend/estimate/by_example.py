@@ -66,9 +66,13 @@ class ByExample(Estimator):
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
-            raise InvalidValue(f"share is the weight of the forward-only part, in [0, 1], got {self.share!r}; write 0.5")
+            raise InvalidValue(
+                f"share is the weight of the forward-only part, in [0, 1], got {self.share!r}; write 0.5"
+            )
         if Asks.GRADIENT in self.estimator.needs or Asks.GRADIENT not in self.estimator.gives:
-            raise InvalidValue(f"ByExample needs an estimator of gradients from values, such as SPSA(), got {self.estimator!r}")
+            raise InvalidValue(
+                f"ByExample needs an estimator of gradients from values, such as SPSA(), got {self.estimator!r}"
+            )
 
     def at(self, t: int) -> "ByExample":
         estimator = self.estimator.at(t)

@@ -34,7 +34,7 @@ __all__ = ["PerExample"]
 
 @dataclass(frozen=True)
 class PerExample(Estimator):
-    """The estimator (1), for a loss of a model over a batch: ``Optimizer(model, PerExample(), lr=...).step(loss, batch)``.
+    """The estimator (1), for a loss of a model over a batch.
 
     Args:
         radius: h > 0 in the units of x, or a schedule of it; default 1e-3, as in MeZO.

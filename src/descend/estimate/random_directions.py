@@ -115,7 +115,9 @@ class RandomDirections(Estimator):
 
     def _check_options(self) -> None:
         if not 0 <= self.curvature < math.inf:
-            raise InvalidValue(f"curvature must be a finite number >= 0, got {self.curvature!r}; write 0.1, or 0 for off")
+            raise InvalidValue(
+                f"curvature must be a finite number >= 0, got {self.curvature!r}; write 0.1, or 0 for off"
+            )
         if self.curvature and (self.row.offsets != (-1.0, 1.0) or isinstance(self.radius, tuple)):
             raise InvalidValue(
                 f"curvature={self.curvature!r} needs formula='central' and one radius, got {self.row.name!r} and "
@@ -198,7 +200,9 @@ class RandomDirections(Estimator):
                 f"elsewhere write mask={self.mask!r}.of([x0])"
             )
         if self.mask.size != z.size:
-            raise ShapeMismatch(f"{self.mask!r} is the mask of a point of {self.mask.size} elements, this one has {z.size}")
+            raise ShapeMismatch(
+                f"{self.mask!r} is the mask of a point of {self.mask.size} elements, this one has {z.size}"
+            )
         return Masked(z, self.mask)
 
     def _weigh(
@@ -215,7 +219,6 @@ class RandomDirections(Estimator):
         weights = [sum(w * v for w, v in zip(stencil_weights, line, strict=True)) for line in values]
         value = values[0][offsets.index(0.0)] if self.row.one_sided else math.nan
         return weights, value, nearby
-
 
     def _weigh_by_curvature(self, values: Tensor, h: float) -> tuple[list[float], float, float]:
         """As `_weigh`, for values (n, 3) at -h, h and 0: w_i = 1 / max(1, |c_i|^k)."""

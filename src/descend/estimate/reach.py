@@ -49,6 +49,7 @@ class Reach:
         curvature: root mean square of the second derivative along a direction.
         rise: half the difference of the probes at the radius that was given, root mean square; NaN without one.
         asked: evaluations.
+        flat: no probe stood out of the noise.
     """
 
     loss: float
@@ -59,6 +60,7 @@ class Reach:
     curvature: float
     rise: float
     asked: int
+    flat: bool
 
     def words(self) -> str:
         """All of it in a sentence."""
@@ -121,9 +123,10 @@ def measure_reach(
         h = min(h, edge / 8)
     if not rungs:
         raise EvaluationFailed(_NOWHERE)
+    flat = all(r.rise <= 3 * noise for r in rungs)
     rise = rungs[0].rise if rungs[0].h == given else math.nan
     distance, slope, curvature = _pooled(rungs, noise)
-    return Reach(loss, noise, rounding, min(distance, edge / 8), slope, curvature, rise, probing.asked)
+    return Reach(loss, noise, rounding, min(distance, edge / 8), slope, curvature, rise, probing.asked, flat)
 
 
 @dataclass

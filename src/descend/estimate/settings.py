@@ -220,6 +220,11 @@ def settle_settings(
     given = None if callable(estimator.radius) else estimator.radius
     found = measure_reach(oracle, estimator, x, key, size, given)
     radius, why_radius, doubts = _radius(found, given)
+    if found.flat:
+        doubts += (
+            f"no probe within {found.distance:.2g} per parameter changed the loss by more than its noise, so that "
+            "nothing could be settled; write radius=... and lr=...",
+        )
     least = estimator.pairs if isinstance(estimator, Evolution) else estimator.samples
     count, why_samples = _samples(found, radius, least, samples)
     shaping = estimator.shaping if isinstance(estimator, Evolution) else "none"

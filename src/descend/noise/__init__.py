@@ -5,8 +5,8 @@ is installed and `cuda.py` where Triton is, `backend.py` checks the question and
 rounds to narrow types with the same random bits.
 """
 
-from .backend import add, combine, dot, fill
+from .backend import add, combine, dot, fill, shift
 from .law import Law
 from .rounding import round_stochastically
 
-__all__ = ["Law", "add", "combine", "dot", "fill", "round_stochastically"]
+__all__ = ["Law", "add", "combine", "dot", "fill", "round_stochastically", "shift"]

@@ -19,7 +19,7 @@ from torch import Tensor
 from . import reference
 from .law import Law
 
-__all__ = ["add", "combine", "dot", "fill"]
+__all__ = ["add", "combine", "dot", "fill", "shift"]
 
 _DTYPES = frozenset((torch.float64, torch.float32, torch.bfloat16, torch.float16))
 _DOT = 2**17  # float64 numbers that `dot` holds at a time: 1 MB
@@ -28,6 +28,9 @@ _DOT = 2**17  # float64 numbers that `dot` holds at a time: 1 MB
 class _Engine(Protocol):
     def fill(self, out: Tensor, seed: int, law: Law, start: int, member: int) -> None: ...
     def add(self, out: Tensor, seed: int, law: Law, scale: float, start: int, member: int) -> None: ...
+    def shift(
+        self, out: Tensor, source: Tensor, seed: int, law: Law, scale: float, start: int, member: int
+    ) -> None: ...
     def combine(self, out: Tensor, seed: int, law: Law, weights: Tensor, start: int, member: int) -> None: ...
 
 
@@ -82,6 +85,32 @@ def add(out: Tensor, seed: int, law: Law, scale: float, *, start: int = 0, membe
     seed, start, member = _check(out, 1, seed, law, start, member)
     if out.numel():
         _engine(out).add(out, seed, law, float(scale), start, member)
+    return out
+
+
+def shift(out: Tensor, source: Tensor, seed: int, law: Law, scale: float, *, start: int = 0, member: int = 0) -> Tensor:
+    """A copy moved along a direction, made in one pass: out[c] = source[c] + scale * z[member, start + c].
+
+    The numbers are those of a copy followed by `add`, bit for bit.
+
+    Args:
+        out: (len,), contiguous; dtypes, devices and the other arguments as in `add`.
+        source: (len,), contiguous, on the same device; of a narrower dtype than `out`, or the same.
+
+    Returns:
+        `out`.
+
+    Raises:
+        TypeError, ValueError: as `add`; ValueError also where `source` is not a vector as long as `out`.
+
+    >>> shift(torch.empty(3), torch.ones(3), 7, Law.SIGN, 0.5)
+    tensor([0.5000, 1.5000, 1.5000])
+    """
+    if source.shape != out.shape or not source.is_contiguous():
+        raise ValueError(f"source must be a contiguous vector of {len(out)} numbers, got shape {tuple(source.shape)}")
+    seed, start, member = _check(out, 1, seed, law, start, member)
+    if out.numel():
+        _engine(out).shift(out, source, seed, law, float(scale), start, member)
     return out
 
 

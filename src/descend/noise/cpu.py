@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from .law import Law
-from .vector import AHEAD, address_of, bits_of, float_of, pointer, popcount, prefetch, scratch, sweeper
+from .vector import AHEAD, address_of, bits_of, float_of, pointer, popcount, prefetch, scratch, shift_signs, sweeper
 
 __all__ = ["add", "combine", "fill"]
 
@@ -249,6 +249,32 @@ def _add(address, kind, start, lo, hi, member, tag, unit, k0, k1, scale):
 
 
 @_kernel
+def _shift_by_signs(address, origin, start, lo, hi, member, k0, k1, scale):
+    """out[lo:hi] = source[lo:hi] + scale * z of member, for signs and float32."""
+    words, room, scale = scratch(), address_of(scratch()), float32(scale)
+    w, begin, end = carray(words, 256, np.uint32), start + lo, start + hi
+    for tile in range(begin >> 13, ((end - 1) >> 13) + 1):
+        _words(w, tile, begin, end, member, _SIGN, k0, k1)
+        rows = _rows(tile, 7, begin, end)
+        row = rows.start
+        while row < rows.stop:
+            first, last = max(begin - (row << 6), 0), min(end - (row << 6), 64)
+            at = 4 * ((row << 6) + first - start)
+            count, source = (
+                min(end >> 6, _stop(row, rows.stop, _SIGN)) - row,
+                address_of(words) + 256 * ((row >> 5) & 3),
+            )
+            if first > 0 or count < 1:  # part of a row is moved as a whole one, elsewhere
+                count = 1
+                _copy(room + 4 * first, origin + at, 4 * (last - first))
+                shift_signs(room, room, source, row & 31, (row & 31) + 1, scale)
+                _copy(address + at, room + 4 * first, 4 * (last - first))
+            else:
+                shift_signs(address + at, origin + at, source, row & 31, (row & 31) + count, scale)
+            row += count
+
+
+@_kernel
 def _add_double(address, start, lo, hi, member, tag, unit, k0, k1, scale):
     """As `_add`, for float64."""
     w, z, unit = carray(scratch(), 256, np.uint32), carray(scratch(), 64, np.float32), float32(unit)
@@ -328,6 +354,24 @@ def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int)
             _add_double(at, start, a, b, member, *stream, scale)
         else:
             _add(at, kind, start, a, b, member, *stream, scale)
+
+    if length < _SHARE:
+        work(0, length)
+    else:
+        _share(work, length)
+    increment_version(out)
+
+
+def shift(out: Tensor, source: Tensor, seed: int, law: Law, scale: float, start: int, member: int) -> None:
+    """As `reference.shift`."""
+    if law is not Law.SIGN or out.dtype != torch.float32 or source.dtype != torch.float32:
+        out.copy_(source)
+        add(out, seed, law, scale, start, member)
+        return
+    length, at, origin, (_, _, k0, k1) = out.shape[0], out.data_ptr(), source.data_ptr(), _stream(seed, law)
+
+    def work(a: int, b: int) -> None:
+        _shift_by_signs(at, origin, start, a, b, member, k0, k1, scale)
 
     if length < _SHARE:
         work(0, length)

@@ -21,7 +21,7 @@ from torch.autograd.graph import increment_version
 
 from .law import Law
 
-__all__ = ["add", "combine", "fill"]
+__all__ = ["add", "combine", "fill", "shift"]
 
 _LANES = {Law.SIGN: 64, Law.NORMAL: 256, Law.UNIFORM: 256}  # 2048, or 1024, numbers for 128 threads
 _VARIABLE = ["n", "stride", "length", "start", "member", "k0", "k1", "first", "scale"]
@@ -163,6 +163,12 @@ def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int)
     with _on(out):
         _add[(programs,)](out, *place, law.tag, law.unit, _LANES[law], _work(out), enable_fp_fusion=False)
     increment_version(out)
+
+
+def shift(out: Tensor, source: Tensor, seed: int, law: Law, scale: float, start: int, member: int) -> None:
+    """As `reference.shift`."""
+    out.copy_(source)
+    add(out, seed, law, scale, start, member)
 
 
 def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, member: int) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .law import LANES, PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL, Law
 
-__all__ = ["add", "combine", "fill"]
+__all__ = ["add", "combine", "fill", "shift"]
 
 _BLOCK = 2**14  # lanes that one run of Philox serves
 _PIECE = 2**17  # numbers made at a time
@@ -44,6 +44,12 @@ def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int)
         for columns in _blocks(start, out.shape[0], _BLOCK * 4 * law.per_word):
             for _, part, z in _pieces(1, columns, seed, law, member, out.device):
                 _increase(out[part.start - start : part.stop - start], _working(z[0], out).mul_(scale))
+
+
+def shift(out: Tensor, source: Tensor, seed: int, law: Law, scale: float, start: int, member: int) -> None:
+    """out[c] = source[c] + scale * z[member, start + c]; both are (len,)."""
+    out.copy_(source)
+    add(out, seed, law, scale, start, member)
 
 
 def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, member: int) -> None:

@@ -17,7 +17,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["address_of", "bits_of", "float_of", "floor", "pointer", "popcount", "prefetch", "scratch", "sweeper"]
+__all__ = [
+    "address_of",
+    "bits_of",
+    "float_of",
+    "floor",
+    "pointer",
+    "popcount",
+    "prefetch",
+    "scratch",
+    "shift_signs",
+    "sweeper",
+]
 
 AHEAD = 8192  # bytes ahead of the row at work that memory is asked for, lest a long sweep wait for it a fifth longer
 _LANES = 16
@@ -124,6 +135,29 @@ def sweeper(law: str, narrow: bool) -> Callable[..., None]:
     return sweep
 
 
+@_intrinsic
+def shift_signs(_typing: Any, _address: Any, _source: Any, _words: Any, _first: Any, _last: Any, _scale: Any) -> Any:
+    """As a sweep of signs over float32, of the sum of what stands at a source and scale * z, written to an address."""
+
+    def generate(context: Any, b: Any, _: Any, args: Any) -> Any:
+        at, source, words = (b.inttoptr(place, _BYTES) for place in args[:3])
+        first, last = b.trunc(args[3], _WORD), b.trunc(args[4], _WORD)
+        scale = b.bitcast(_splat(b, args[5], _FLOATS), _WORDS)
+        shared = [_load(b, words, g, _WORDS) for g in range(4)]
+        with cgutils.for_range_slice(b, first, last, _WORD(1)) as (row, _):
+            offset = b.mul(b.sub(row, first), _WORD(256))
+            for line in range(4):
+                _ask(b, b.gep(source, [b.add(offset, _WORD(AHEAD + 64 * line))]), write=0)
+            for g in range(4):
+                signs = b.and_(b.shl(shared[g], _splat(b, row, _WORDS)), _all(1 << 31))
+                moved = b.fadd(_load(b, b.gep(source, [offset]), g, _FLOATS), b.bitcast(b.xor(signs, scale), _FLOATS))
+                _store(b, moved, b.gep(at, [offset]), g, _FLOATS)
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(index, index, index, index, index, types.float32), generate
+
+
 def _integers(b: Any, word: Any, law: str) -> Any:
     """The integers k of `law.py`."""
     if law == "uniform":
@@ -146,9 +180,9 @@ def _increase_narrow(b: Any, place: Any, group: int, step: Any) -> None:
     _store(b, b.trunc(b.lshr(x, _all(16)), _HALVES), place, group, _HALVES)
 
 
-def _ask(b: Any, place: Any) -> None:
+def _ask(b: Any, place: Any, write: int = 1) -> None:
     call = b.module.declare_intrinsic("llvm.prefetch", [_BYTES], ir.FunctionType(ir.VoidType(), [_BYTES, *[_WORD] * 3]))
-    b.call(call, [place, _WORD(1), _WORD(3), _WORD(1)])  # to write, to keep, data
+    b.call(call, [place, _WORD(write), _WORD(3), _WORD(1)])  # to write or read, to keep, data
 
 
 def _all(value: int) -> Any:

@@ -81,20 +81,6 @@ class Closure(Leaf):
     def __repr__(self) -> str:
         return f"Closure({getattr(self.closure, '__name__', type(self.closure).__name__)})"
 
-    def sort_out(self, places: set[int], key: Key) -> tuple[set[int], set[int]]:
-        """Which of these parameters the loss does not use, and which it does; moved one by one, and put back."""
-        live = self.parameters.live()
-        at_home, unused = self.value_here(key), set()
-        for i in places:
-            before = live[i].clone()
-            try:
-                live[i].mul_(1.125).add_(0.0625)
-                if self.value_here(key) == at_home:
-                    unused.add(i)
-            finally:
-                live[i].copy_(before)
-        return unused, places - unused
-
     def restore(self, home: Tensor) -> None:
         """Write `home` back into the parameters, bit for bit, even if that is interrupted once."""
         try:
@@ -117,9 +103,17 @@ class Closure(Leaf):
 
         Then they are not written to either: the forward is intercepted, for many members at once where it can be.
         """
-        if x.is_meta:
-            return self._intercepted(directions, scales, key)
-        return self._moved(x, directions, scales, key)
+        if not x.is_meta:
+            return self._moved(x, directions, scales, key)
+        if not self.population.escaped:
+            values = self._intercepted(directions, scales, key)
+            if not self.population.finds_escapes(lambda: self.value_here(key)):
+                return values
+        home = self.parameters.gather()
+        try:
+            return self._moved(home, directions, scales, key)
+        finally:
+            self.restore(home)
 
     def _moved(self, x: Tensor, directions: Directions, scales: Tensor, key: Key) -> Tensor:
         """By writing each probe into the parameters."""
@@ -277,7 +271,8 @@ class Closure(Leaf):
         """
         if not x.is_meta:
             self.parameters.scatter(x)
-        places = zip(self.parameters.tensors, self.layout.offsets, self.layout.sizes, strict=True)
+        layout = self.parameters.layout
+        places = zip(self.parameters.tensors, layout.offsets, layout.sizes, strict=True)
         inside = [p for p, at, n in places if any(low <= at and at + n <= high for low, high in stretches)]
         frozen = [p for p in inside if p.requires_grad]
         try:
@@ -291,9 +286,9 @@ class Closure(Leaf):
             gradient = self.parameters.gather_gradients()
             # what a failed backward left behind is no gradient, whatever it is
             return Slope(gradient if math.isfinite(value) else gradient.fill_(math.nan), value)
-        held = Pieces(tuple(p.grad for p in self.parameters.tensors), self.layout)
+        held = Pieces(tuple(p.grad for p in self.parameters.tensors), layout)
         weight = 1.0 if math.isfinite(value) and held.is_finite() else math.nan
-        return Slope(Combination((([weight], held),), self.layout.size), value)
+        return Slope(Combination((([weight], held),), layout.size), value)
 
     def backward_here(self, key: Key) -> float:
         """Fill the parameters' .grad by autograd where they are, and return the loss.

@@ -92,9 +92,13 @@ class Population:
         done = 0
         with self.kept as kept, Randomness(key) as randomness:
             while done < len(rows):
-                some = slice(done, done + self._members(len(rows) - done))
-                ledger.charge("value", len(rows[some]))
                 try:
+                    if self._widest == 0:  # its answer is not used, so that no bit hangs on what was asked before
+                        self._forward(directions, [int(rows[0])], [0.0], answer)
+                        randomness.again()
+                        kept.again()
+                    some = slice(done, done + self._members(len(rows) - done))
+                    ledger.charge("value", len(rows[some]))
                     losses = self._forward(directions, rows[some].tolist(), amounts[some].tolist(), answer)
                 except (BudgetExhausted, torch.OutOfMemoryError):
                     raise
@@ -127,6 +131,34 @@ class Population:
         stacked = _per_example(torch.stack(found), 1)
         return stacked.view(*scales.shape, -1)
 
+    def finds_escapes(self, value: Callable[[], float]) -> bool:
+        """Whether parameters that no function was seen to use are used nevertheless; the loss itself is asked once.
+
+        Args:
+            value: asks the loss where the parameters are.
+        """
+        if not self.unseen:
+            return False
+        live, at_home = self.parameters.live(), value()
+        for i in self.unseen:
+            before = live[i].clone()
+            try:
+                live[i].mul_(1.125).add_(0.0625)
+                if value() != at_home:
+                    self.escaped.add(i)
+            finally:
+                live[i].copy_(before)
+        self.unseen = set()
+        if self.escaped:
+            names = ", ".join(self.parameters.layout.names[i] for i in sorted(self.escaped))
+            warnings.warn(
+                f"the forward uses {names} in a way that cannot be intercepted (NumPy, compiled code), so probes are "
+                "written into the parameters, which takes a copy of them; check_forward(model, batch) says more",
+                RuntimeWarning,
+                stacklevel=6,
+            )
+        return bool(self.escaped)
+
     def _forward(self, directions: Directions, rows: list[int], amounts: list[float], answer: Answer) -> Tensor:
         """One forward for all of these members: (n,) or (n, b), float64 on the CPU."""
         if len(rows) == 1:
@@ -152,8 +184,8 @@ class Population:
         return Move(self.parameters, directions, rows, amounts, self.tile, self._scratch)
 
     def _members(self, left: int) -> int:
-        """How many members the next forward takes; the first goes alone, to learn how large a member is."""
-        return 1 if self._widest == 0 else max(1, min(left, self.activations // self._widest))
+        """How many members the next forward takes."""
+        return max(1, min(left, self.activations // self._widest))
 
     def _note(self, move: Move) -> None:
         self.unseen -= move.seen

@@ -27,7 +27,7 @@ from descend.key import Key, as_key
 from descend.layout import Parameters
 from descend.oracle import Closure, Ledger, OnFailure, Oracle, Slope, check_answers
 from descend.oracle.population import Population
-from descend.parallel import Parallel
+from descend.parallel import Parallel, Shared
 from descend.step.fixed import Fixed, Rate
 from descend.torch_optim.blocks import Gradients, blocks_of, update_blocks
 from descend.torch_optim.groups import (
@@ -51,7 +51,7 @@ from descend.torch_optim.recorder import Recorder
 from descend.torch_optim.recording import record
 from descend.torch_optim.rounding import Nearest, Rounding
 from descend.torch_optim.saving import restore, saved
-from descend.torch_optim.steps import flat_step, slope_of
+from descend.torch_optim.steps import about, flat_step, slope_of
 from descend.transform.chain import init_chain
 
 __all__ = ["Optimizer"]
@@ -106,8 +106,10 @@ class Optimizer(torch.optim.Optimizer):
         self.estimators, self.chain, self._rule = split(parts)
         self.model = params if isinstance(params, nn.Module) else None
         self.key, self.t, self.rejected = as_key(key), 0, 0
+        self._is_anykey = key is None  # then a recorded run brings its own
         self.ledger, self.on_failure = Ledger(), on_failure
         self.rounding, self.parallel = rounding, parallel
+        self.team = None if parallel is None else parallel.connect()
         self._recorder: Recorder | None = None
         self._residual: Tensor | None = None
         self.gains: Gains | None = None
@@ -133,13 +135,13 @@ class Optimizer(torch.optim.Optimizer):
         self.parameters = Parameters(params, names)
         self._blocks = blocks_of(self.parameters, owners)
         self._stretches = stretches(self.parameters, owners)
-        before = self._closure.population if self._is_bound else None
+        before = self._closure.population if "_closure" in self.__dict__ else None
         self._closure = Closure(
             self.parameters, _no_closure, model=self.model, on_failure=self.on_failure, ledger=self.ledger
         )
         if before is not None:
             self.population.tile, self.population.activations = before.tile, before.activations
-        self._base: Oracle = self._closure if self.parallel is None else self.parallel(self._closure)
+        self._base: Oracle = self._closure if self.team is None else Shared(self._closure, self.team)
         self._walks = all(transform.separable for transform in self.chain) and self._rule is None
         self._chain = tuple(transform.bound(self.parameters.layout) for transform in self.chain)
         self._settings: Any = None
@@ -166,6 +168,13 @@ class Optimizer(torch.optim.Optimizer):
             estimator = self._lifted.estimator
             if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
                 self._pair = pair_step(self._closure, estimator)
+        if self.rounding.rounds(self.parameters.tensors) and not isinstance(self.rounding, Nearest):
+            self._pair = None
+            if not self._walks:
+                raise CompositionError(
+                    f"{self.rounding!r} rounds steps that go block by block, and {self!r} makes a step of the whole "
+                    "point; leave out rounding, or use transforms that act on each coordinate alone"
+                )
 
     def _lift(self) -> Oracle:
         """The closure's oracle under the estimators, or under the groups' own ones."""
@@ -259,6 +268,8 @@ class Optimizer(torch.optim.Optimizer):
                 group["lr"] = self._schedule(self.t)
         self._rates = rates(self.param_groups)
         self._refresh()
+        if self.team is not None:
+            self.team.meet(self.t, self.parameters.tensors, about(self))
         if self._states is None:
             self._begin(closure)
         if closure is None:
@@ -293,7 +304,7 @@ class Optimizer(torch.optim.Optimizer):
         if self._calibrates and closure is not None:
             try:
                 estimator: Any = self.estimators[0]
-                self.gains = calibrate(self._closure, estimator, home, self.key.fold("gains"))
+                self.gains = calibrate(self._base, estimator, home, self.key.fold("gains"))
             finally:
                 self._closure.restore(home)
             self._settings = None
@@ -335,7 +346,6 @@ class Optimizer(torch.optim.Optimizer):
         *,
         snapshot_every: int | None = None,
         fsync: bool = False,
-        adopt_key: bool = False,
     ) -> Recorder:
         """Write every step to a file as it is taken, or resume the run that is in it: see `descend.torch_optim.record`.
 
@@ -343,7 +353,7 @@ class Optimizer(torch.optim.Optimizer):
         parameters of the base model with it. If the process is killed, the same call goes on where the file ends.
         """
         self._recorder = None
-        self._recorder = record(self, path, snapshot_every=snapshot_every, fsync=fsync, adopt_key=adopt_key)
+        self._recorder = record(self, path, snapshot_every=snapshot_every, fsync=fsync, adopt_key=self._is_anykey)
         return self._recorder
 
     def standing(self) -> DescentState:
@@ -385,11 +395,13 @@ class Optimizer(torch.optim.Optimizer):
         return f"Optimizer({self.parameters.size} parameters, {', '.join(map(repr, self.parts))})"
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("parameters", "_closure", "_lifted", "_blocks", "_pair")  # the model travels with its parameters
-        return {name: value for name, value in self.__dict__.items() if name not in derived}
+        derived = ("parameters", "_closure", "_base", "_lifted", "_blocks", "_pair")
+        alone = {"parallel": None, "team": None, "_recorder": None}  # it is loaded without the others, and the file
+        return {name: value for name, value in self.__dict__.items() if name not in derived} | alone
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._is_bound = False
         self._bind()
 
 

@@ -24,6 +24,8 @@ def saved(optimizer: "Optimizer", packed: dict[str, Any]) -> dict[str, Any]:
         "silence": optimizer._closure.silence,
         "gains": to_plain(optimizer.gains),
         "states": to_plain((optimizer._states, optimizer._rule_state)),
+        "rounding": type(optimizer.rounding).__name__,
+        "residual": optimizer._residual,
         "parts": [type(p).__name__ for p in optimizer.parts],
     }
     packed["state"] = pack(rest, optimizer.parameters.layout)
@@ -37,6 +39,10 @@ def restore(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
     parts = [type(part).__name__ for part in optimizer.parts]
     if rest["parts"] != parts:
         raise StateMismatch(f"the state was saved by an optimizer with parts {rest['parts']}, this one has {parts}")
+    if rest.get("rounding", "Nearest") != type(optimizer.rounding).__name__:
+        raise StateMismatch(
+            f"the state was saved under rounding={rest['rounding']}(), this optimizer has {optimizer.rounding!r}"
+        )
     for group, saved in zip(optimizer.param_groups, state_dict["param_groups"], strict=True):
         group.update({name: value for name, value in saved.items() if name != "params"})
     optimizer.t, optimizer.rejected, optimizer.key = rest["t"], rest["rejected"], Key(rest["key"])
@@ -45,5 +51,7 @@ def restore(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
     optimizer.gains = from_plain(rest["gains"])
     restored = from_plain(rest["states"])
     optimizer._states, optimizer._rule_state = map_tensors(lambda t: t.to(optimizer.parameters.device), restored)
+    residual = rest.get("residual")
+    optimizer._residual = None if residual is None else residual.to(optimizer.parameters.device)
     optimizer._settings = None
     optimizer._refresh()

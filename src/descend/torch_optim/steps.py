@@ -1,7 +1,6 @@
 """The ways in which an optimizer over live parameters comes to its gradient, or to its next point."""
 
 import math
-import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,21 +14,14 @@ from descend.torch_optim.groups import Rates
 if TYPE_CHECKING:
     from descend.torch_optim.optimizer import Optimizer
 
-__all__ = ["flat_step", "slope_of"]
+__all__ = ["about", "flat_step", "slope_of"]
 
 
 def slope_of(closure: Closure, lifted: Oracle, key: Key, in_place: bool) -> Slope:
-    """The estimated gradient at the live parameters.
-
-    Args:
-        in_place: make it without a copy of the parameters, the forward itself is moved. If a parameter turns out to be
-            reached in a way that cannot be intercepted, the copying way is taken for good.
-    """
+    """The estimated gradient at the live parameters; `in_place` makes no copy of them, the forward itself is moved."""
     parameters = closure.parameters
-    if in_place and not closure.population.escaped:
-        slope = lifted.gradient(torch.empty(parameters.size, dtype=parameters.dtype, device="meta"), key)
-        if not _escape(closure, key):
-            return slope
+    if in_place:
+        return lifted.gradient(torch.empty(parameters.size, dtype=parameters.dtype, device="meta"), key)
     home = parameters.gather()
     try:
         return lifted.gradient(home, key)
@@ -37,22 +29,15 @@ def slope_of(closure: Closure, lifted: Oracle, key: Key, in_place: bool) -> Slop
         closure.restore(home)
 
 
-def _escape(closure: Closure, key: Key) -> bool:
-    """Whether parameters that no function was seen to use are used nevertheless; asked once, of the loss itself."""
-    population = closure.population
-    if not population.unseen:
-        return False
-    _, escaped = closure.sort_out(population.unseen, key)
-    population.unseen, population.escaped = set(), escaped
-    if escaped:
-        names = ", ".join(closure.parameters.layout.names[i] for i in sorted(escaped))
-        warnings.warn(
-            f"the forward uses {names} in a way that cannot be intercepted (NumPy, compiled code), so probes are "
-            "written into the parameters, which takes a copy of them; check_forward(model, batch) says more",
-            RuntimeWarning,
-            stacklevel=6,
-        )
-    return bool(escaped)
+def about(optimizer: "Optimizer") -> dict[str, str]:
+    """What has to be the same on all ranks; not the learning rate, which schedulers change."""
+    layout = optimizer.parameters.layout
+    shapes = zip(layout.names, layout.shapes, strict=True)
+    return {
+        "key": str(optimizer.key),
+        "parts": str(optimizer.parts),
+        "parameters": ", ".join(f"{name} {shape}" for name, shape in shapes),
+    }
 
 
 def flat_step(optimizer: "Optimizer") -> float:

@@ -49,14 +49,15 @@ class SVRG(Transform[SVRGState]):
     Raises:
         InvalidValue: a number below 1.
 
-    >>> import descend as dd
-    >>> from descend.step import Fixed
+    >>> import descend as dd, torch
     >>> data = torch.tensor([[3.0, 1.0], [-1.0, 2.0], [1.0, 0.0]])
     >>> def f(x, key):
     ...     return ((x - data[int(key.integers(0, 3, 1))]) ** 2).sum()
-    >>> method = dd.Descent(SVRG(every=20, samples=200), Fixed(0.1))
-    >>> result = dd.minimize(f, torch.zeros(2), estimator=dd.SPSA(0.1), method=method, key=0, until=dd.Evaluations(3000))
-    >>> bool((result.x - data.mean(0)).abs().max() < 0.5)
+    >>> method, oracle = dd.Descent(SVRG(every=20, samples=200), lr=0.1), dd.Function(f, keyed=True) | dd.SPSA(0.1)
+    >>> state = method.init(torch.zeros(2), dd.Key(0))
+    >>> for _ in range(60):
+    ...     state = method.advance(oracle, state)
+    >>> bool((state.x - data.mean(0)).abs().max() < 0.5)
     True
     """
 

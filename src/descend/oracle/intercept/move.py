@@ -138,13 +138,11 @@ class Move:
         self.seen.add(index)
         wide = torch.promote_types(p.dtype, torch.float32)
         source = p.detach()[low:high]
-        flat = self.scratch.take(source.numel(), wide, p.device)
-        flat.view(source.shape).copy_(source)
-        if self.scales[member] != 0.0:
-            scale = torch.tensor([self.scales[member]], dtype=wide, device=p.device)
-            begin = start + low * (p.numel() // max(1, p.shape[0]))
-            for first in range(0, flat.numel(), BLOCK):
-                self.directions.perturb(flat[None, first : first + BLOCK], [self.rows[member]], scale, begin + first)
+        flat, given = self.scratch.take(source.numel(), wide, p.device), source.view(-1)
+        begin = start + low * (p.numel() // max(1, p.shape[0]))
+        for first in range(0, flat.numel(), BLOCK):
+            some = slice(first, first + BLOCK)
+            self.directions.shift(flat[some], given[some], self.rows[member], self.scales[member], begin + first)
         return flat.view(source.shape)
 
     def lift(self, build: Build, *tensors: Tensor | None) -> Tensor:
