@@ -26,22 +26,23 @@ RANKS = (
     {"key", "tree", "errors", "noise"},
     {"direction", "layout", "space", "oracle"},
     {"estimate", "transform", "step"},
-    {"descent", "population", "direct", "model"},
+    {"descent", "population", "direct", "model", "parallel", "quantize"},
     {"portfolio"},
     {"run"},
     {"probe", "apps", "problems", "plot", "bench", "board", "testing"},
-    {"", "torch_optim", "sklearn", "optuna", "ray", "cli"},
+    {"", "torch_optim", "hf", "sklearn", "optuna", "ray", "cli"},
 )
 # Nothing depends on these but the rooms named beside them.
-LEAVES = {"bench": {"cli"}, "torch_optim": {""}, "sklearn": {""}, "optuna": {""}, "ray": {""}, "cli": set()}
+LEAVES = {"bench": {"cli"}, "torch_optim": {"", "hf"}, "hf": {""}, "sklearn": {""}, "optuna": {""}, "ray": {""}, "cli": set()}
 
 # Where a package that is not always there, or that writes to the terminal, may be imported.
 ALWAYS = {"descend", "torch", "numpy"}
 HOMES = {
     "matplotlib": ("plot/_mpl.py",),
     "PIL": ("plot/_mpl.py",),
-    "numba": ("noise/cpu.py",),
-    "llvmlite": ("noise/cpu.py",),  # numba's own, for one vector intrinsic
+    # one file of kernels beside each definition in torch, and the vector intrinsics that they share
+    "numba": ("noise/cpu.py", "noise/cpu_rounding.py", "noise/vector.py", "oracle/intercept/compiled.py"),
+    "llvmlite": ("noise/vector.py",),  # numba's own
     "triton": ("noise/cuda.py",),
     "sklearn": ("sklearn.py",),
     "optuna": ("optuna.py",),

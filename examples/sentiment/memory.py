@@ -23,6 +23,8 @@ from .problem import Batch, cross_entropy
 
 __all__ = ["KINDS", "in_fork", "peaks"]
 
+STATM = Path("/proc/self/statm")
+
 SNIPPETS, TOKENS, STEPS = 64, 32, 3
 """Of the mini-batch, and the steps that are taken."""
 
@@ -37,7 +39,12 @@ KINDS = {
 
 
 def peaks() -> dict[str, int]:
-    """Bytes above the loaded model at the peak of each of the `KINDS`, measured in a process of its own."""
+    """Bytes above the loaded model at the peak of each of the `KINDS`, measured in a process of its own.
+
+    Empty where the operating system does not say what a process takes as Linux does.
+    """
+    if not STATM.exists():
+        return {}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", __name__],
         stdout=subprocess.PIPE,
@@ -126,7 +133,7 @@ def _watch(top: list[int], done: threading.Event) -> None:
 
 
 def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

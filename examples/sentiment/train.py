@@ -93,6 +93,7 @@ def train(run: Run, problem: Problem, plan: Plan, folder: Path, resume: bool, wa
     """
     name = f"{run.method.slug}-{run.seed}"
     settings = {"method": run.method.slug, "seed": run.seed, "settings": run.method.settings, **asdict(plan)}
+    settings["snippets"] = len(problem.train)
     journal = Journal(folder / f"{name}.jsonl", settings, resume)
     trajectory = folder / f"{name}.descend"
     if not journal.kept:

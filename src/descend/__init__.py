@@ -17,7 +17,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from descend import direction, errors, estimate, noise, oracle, plot, problems, run, step, testing, transform
+    from descend import (
+        direction,
+        errors,
+        estimate,
+        hf,
+        noise,
+        oracle,
+        parallel,
+        plot,
+        problems,
+        run,
+        step,
+        testing,
+        transform,
+    )
     from descend.descent import (
         Descent,
     )
@@ -101,8 +115,18 @@ if TYPE_CHECKING:
         TrustRegion,
         WarmUp,
     )
+    from descend.parallel import (
+        Parallel,
+    )
+    from descend.quantize import (
+        quantize_int8,
+    )
     from descend.torch_optim import (
+        Feedback,
         Optimizer,
+        Stochastic,
+        Trajectory,
+        replay,
     )
     from descend.transform import (
         BFGS,
@@ -155,6 +179,12 @@ _ROOMS = {
         "Function", "Module", "Negated", "Oracle", "Penalize", "Penalized", "Raise", "Reject", "Residuals", "Retry",
         "check_forward",
     ],
+    "parallel": [
+        "Parallel",
+    ],
+    "quantize": [
+        "quantize_int8",
+    ],
     "run": [
         "Batched", "Evaluations", "NoImprovement", "Processes", "Progress", "Rejections", "Result", "Seconds",
         "Serial", "StepNorm", "Steps", "Target", "minimize",
@@ -164,7 +194,7 @@ _ROOMS = {
         "Polynomial", "Power", "StrongWolfe", "TrustRegion", "WarmUp",
     ],
     "torch_optim": [
-        "Optimizer",
+        "Feedback", "Optimizer", "Stochastic", "Trajectory", "replay",
     ],
     "transform": [
         "AdaGrad", "Adam", "AdamW", "BFGS", "ClipNorm", "ClipValue", "ConjugateGradient", "GaussNewton",
@@ -173,7 +203,7 @@ _ROOMS = {
     ],
 }  # fmt: skip
 _SUBMODULES = [
-    "direction", "errors", "estimate", "noise", "oracle", "plot", "problems", "run", "step", "testing", "transform",
+    "direction", "errors", "estimate", "hf", "noise", "oracle", "parallel", "plot", "problems", "run", "step", "testing", "transform",
 ]  # fmt: skip
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -209,6 +239,7 @@ __all__ = [
     "Evaluations",
     "Evolution",
     "Exponential",
+    "Feedback",
     "FiniteDifference",
     "Fixed",
     "ForwardGradient",
@@ -236,6 +267,7 @@ __all__ = [
     "Optimizer",
     "Oracle",
     "Orthogonalize",
+    "Parallel",
     "Penalize",
     "Penalized",
     "PiecewiseConstant",
@@ -260,8 +292,10 @@ __all__ = [
     "SphereSmoothing",
     "StepNorm",
     "Steps",
+    "Stochastic",
     "StrongWolfe",
     "Target",
+    "Trajectory",
     "TrustRegion",
     "WarmUp",
     "WeightDecay",
@@ -270,12 +304,16 @@ __all__ = [
     "direction",
     "errors",
     "estimate",
+    "hf",
     "hutchinson_diagonal",
     "minimize",
     "noise",
     "oracle",
+    "parallel",
     "plot",
     "problems",
+    "quantize_int8",
+    "replay",
     "run",
     "step",
     "testing",

@@ -16,6 +16,7 @@ from descend.estimate.mask import Magnitude, ranked
 from descend.key import Key
 from descend.oracle import Function
 from descend.torch_optim import Optimizer
+from descend.torch_optim.replay import replay
 
 DOUBLE = torch.zeros((), dtype=torch.float64)
 
@@ -126,3 +127,14 @@ def test_the_estimate_is_remade_from_its_weights() -> None:
     assert isinstance(slope.gradient, Combination)
     remade = estimator.combination(slope.gradient.terms[0][0], x, Key(1))
     assert torch.equal(remade.dense(x), slope.gradient.dense(x))
+
+
+def test_a_recorded_run_is_made_again_from_the_base_model(tmp_path: Any) -> None:
+    model, loss, batch = model_and_loss()
+    optimizer = Optimizer(model, SPSA(1e-2, 2, mask=Magnitude(0.4, largest=True)), lr=0.05, key=0)
+    with optimizer.record(tmp_path / "run.descend"):
+        for _ in range(30):
+            optimizer.step(loss, batch)
+    base, _, _ = model_and_loss()
+    again = replay(base, tmp_path / "run.descend")
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), again.parameters(), strict=True))

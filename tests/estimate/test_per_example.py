@@ -19,6 +19,7 @@ from descend.layout import Layout, Parameters
 from descend.oracle import Closure, Raise
 from descend.oracle.examples import Examples, Over
 from descend.torch_optim import Optimizer
+from descend.torch_optim.replay import replay
 
 DOUBLE = torch.zeros((), dtype=torch.float64)
 
@@ -266,3 +267,19 @@ def test_it_trains_a_classifier(rank: int | None) -> None:
     assert before > 1.0
     assert float(loss(model, (x, label)).detach().mean()) < 0.35
     assert float((model(x).argmax(1) == label).float().mean()) > 0.9
+
+
+@pytest.mark.parametrize("rank", [None, 1])
+def test_a_recorded_run_over_batches_of_several_sizes_is_made_again(rank: int | None, tmp_path: Any) -> None:
+    def made() -> nn.Module:
+        model = Words()
+        return model.eval()
+
+    model = made()
+    optimizer = Optimizer(model, PerExample(1e-2, rank=rank), lr=0.05, key=4)
+    with optimizer.record(tmp_path / "run.descend"):
+        for t in range(12):
+            optimizer.step(words_loss, words_batch(3 + t % 4))
+    again = replay(made(), tmp_path / "run.descend")
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(model.bare, made().bare)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from descend.direction import BLOCK
 from descend.direction.masked import Mask
 from descend.errors import InvalidValue
 
-__all__ = ["Magnitude"]
+__all__ = ["Magnitude", "ranked"]
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,20 @@ Along a random direction z the loss is about f(x + h z) = f + h p + h^2 c / 2. T
 
     reach     h* = 2 |p| / |c|              there the bend of the loss equals its slope                          (1)
     floor     h_0 = 5 delta / |p|           there a difference f+ - f- is ten times delta, the noise of a value   (2)
-    room      R_t^2 = R_0^2 + F_t / c       how far a random walk may lead, F_t: by how much the loss has fallen  (3)
+    room      R_t^2 = R_0^2 + 2 F_t / c     how far a random walk may lead, F_t: by how much the loss has fallen  (3)
 
 The radius is a quarter of the reach, but no less than the floor. One step along z is best at 1/c, and n/c for the mean
 of n; but the slopes of a batch are mostly noise of the batch, and steps along noise add up to a random walk. It costs
-c r^2 / 2 over a length of r per parameter, and may cost half of what was gained, beside R_0, which is half the
+c r^2 / 2 over a length of r per parameter, and may cost all that was gained, beside R_0, which is half the
 reach, and no more than an eighth of the parameters' own size, so that what was learned before is not lost at once:
 
     lr_t = min(n / c, R_t / sqrt(S_0 + S_t)),   S_t = sum_{i<=t} q_i |g_i|^2 / d                                 (4)
 
 where |g_i|^2 / d is the sum of the squared weights of the directions and S_0 what it is for a single probe, over n^2.
-If a part rho of the squared slope is signal, then F_t grows until lr_t is two thirds of n rho / c, which would be the
-best single step; once the loss falls no more, lr falls as 1 / sqrt(t). q_i = 2 clip(shortfall / promise)^2 is one on
-average where noise of the batch hides the progress of one step, and zero where the loss repeats itself and falls as
-promised: then lr stays. A few steps ask the centre as well and see c change: it grows while a network learns. All of
+If a part rho of the squared slope is signal, then F_t grows until lr_t = n rho / c, the best single step; once the
+loss falls no more, lr falls as 1 / sqrt(t). q_i = 2 clip(shortfall / promise)^2 is one on average where noise of the
+batch hides the progress of one step, and zero where the loss repeats itself and falls as promised: then lr stays. A few
+steps ask the centre as well and see c change: it grows while a network learns. All of
 it follows from the scalars of the run, so that a record of them repeats it.
 
 Malladi et al. (2023), "Fine-tuning language models with just forward passes", for lr ~ n / tr H (E z'Hz = tr H);
@@ -165,7 +165,7 @@ class Settings:
             return pace, self.lr
         if abs(loss - centre) > 3 * self.noise:
             pace = pace.bent(2 * (loss - centre) / self.radius**2)
-        room = math.hypot(self.room, math.sqrt(pace.fallen / pace.curvature))
+        room = math.hypot(self.room, math.sqrt(2 * pace.fallen / pace.curvature))
         rate = room / math.sqrt(self.first + pace.walked)
         if not self.sloped:
             return pace, rate

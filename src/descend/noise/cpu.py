@@ -13,12 +13,7 @@ that count references would double the time, and the compiler knows that nothing
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,9 +23,10 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from .law import Law
+from .threads import share
 from .vector import AHEAD, address_of, bits_of, float_of, pointer, popcount, prefetch, scratch, shift_signs, sweeper
 
-__all__ = ["add", "combine", "fill"]
+__all__ = ["add", "combine", "fill", "shift"]
 
 _FLOAT, _DOUBLE, _BFLOAT = 0, 1, 2
 KINDS = {torch.float32: _FLOAT, torch.float64: _DOUBLE, torch.bfloat16: _BFLOAT}
@@ -339,9 +335,9 @@ def fill(out: Tensor, seed: int, law: Law, start: int, member: int) -> None:
     if n * length < _SHARE:
         _fill(at, kind, n, stride, start, 0, length, member, *stream)
     elif n < length:
-        _share(lambda a, b: _fill(at, kind, n, stride, start, a, b, member, *stream), length)
+        share(lambda a, b: _fill(at, kind, n, stride, start, a, b, member, *stream), length)
     else:
-        _share(lambda a, b: _fill(out[a].data_ptr(), kind, b - a, stride, start, 0, length, member + a, *stream), n)
+        share(lambda a, b: _fill(out[a].data_ptr(), kind, b - a, stride, start, 0, length, member + a, *stream), n)
     increment_version(out)
 
 
@@ -358,7 +354,7 @@ def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int)
     if length < _SHARE:
         work(0, length)
     else:
-        _share(work, length)
+        share(work, length)
     increment_version(out)
 
 
@@ -376,7 +372,7 @@ def shift(out: Tensor, source: Tensor, seed: int, law: Law, scale: float, start:
     if length < _SHARE:
         work(0, length)
     else:
-        _share(work, length)
+        share(work, length)
     increment_version(out)
 
 
@@ -395,24 +391,5 @@ def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, membe
     if n * length < _SHARE or length < _TILE:
         work(0, length)
     else:
-        _share(work, length)
+        share(work, length)
     increment_version(out)
-
-
-def _share(work: Callable[[int, int], None], count: int) -> None:
-    """work(a, b) for the parts [a, b) of [0, count), one part to each thread torch may use; the caller takes one."""
-    threads = min(torch.get_num_threads(), count)
-    cuts = [count * i // threads for i in range(threads + 1)]
-    parts = [_pool().submit(work, a, b) for a, b in pairwise(cuts[1:])]
-    work(cuts[0], cuts[1])
-    for part in parts:
-        part.result()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="descend-noise")
-
-
-if sys.platform != "win32":  # a forked child inherits the pool without its threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -8,8 +8,9 @@ from numba import carray, float32, int32, uint32, uint64  # pyright: ignore[repo
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from .cpu import _SHARE, _inline, _kernel, _share, _words
+from .cpu import _SHARE, _inline, _kernel, _words
 from .law import Law
+from .threads import share
 from .vector import bits_of, float_of, floor, pointer, scratch
 
 __all__ = ["round_all"]
@@ -60,7 +61,7 @@ def round_all(s: Tensor, dtype: torch.dtype, seed: int, start: int) -> None:
     if length < _SHARE:
         work(0, length)
     else:
-        _share(work, length)
+        share(work, length)
     increment_version(s)
 
 

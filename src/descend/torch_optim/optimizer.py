@@ -51,7 +51,7 @@ from descend.torch_optim.recorder import Recorder
 from descend.torch_optim.recording import record
 from descend.torch_optim.rounding import Nearest, Rounding
 from descend.torch_optim.saving import restore, saved
-from descend.torch_optim.steps import about, flat_step, slope_of
+from descend.torch_optim.steps import about, flat_step, over, slope_of
 from descend.transform.chain import init_chain
 
 __all__ = ["Optimizer"]
@@ -228,7 +228,7 @@ class Optimizer(torch.optim.Optimizer):
         """
         self._closure.functional = batch is not None
         if batch is not None:
-            closure = self._over(closure, batch)
+            closure = over(self.model, closure, batch)
         hooked = (
             _global_pre_hooks or self._optimizer_step_pre_hooks or _global_post_hooks or self._optimizer_step_post_hooks
         )
@@ -245,17 +245,6 @@ class Optimizer(torch.optim.Optimizer):
                 hook(self, (closure,), {})
         wide = torch.promote_types(self.parameters.dtype, torch.float32)
         return None if closure is None else torch.scalar_tensor(loss, dtype=wide)
-
-    def _over(self, loss: Callable[..., Any] | None, batch: Any) -> Callable[[], Any]:
-        """The closure of a loss over a batch."""
-        model = self.model
-        if model is None or loss is None:
-            raise InvalidValue(
-                "step(loss, batch) asks loss(model, batch), and this optimizer was given "
-                f"{'no loss' if model is not None else 'parameters without their module'}; write "
-                f"{'step(loss, batch)' if model is not None else 'Optimizer(model, ...), or step(closure)'}"
-            )
-        return lambda: loss(model, batch)
 
     # hooks run above; torch's profiling wrapper costs a third of a small step
     step.hooked = True  # type: ignore[attr-defined]

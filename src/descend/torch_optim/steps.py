@@ -1,11 +1,14 @@
 """The ways in which an optimizer over live parameters comes to its gradient, or to its next point."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from descend.descent import Descent, DescentState
+from descend.errors import InvalidValue
 from descend.key import Key
 from descend.oracle import Closure, Oracle, Slope
 from descend.step.fixed import Fixed, FixedState
@@ -14,7 +17,18 @@ from descend.torch_optim.groups import Rates
 if TYPE_CHECKING:
     from descend.torch_optim.optimizer import Optimizer
 
-__all__ = ["about", "flat_step", "slope_of"]
+__all__ = ["about", "flat_step", "over", "slope_of"]
+
+
+def over(model: nn.Module | None, loss: Callable[..., Any] | None, batch: Any) -> Callable[[], Any]:
+    """The closure of a loss over a batch."""
+    if model is None or loss is None:
+        raise InvalidValue(
+            "step(loss, batch) asks loss(model, batch), and this optimizer was given "
+            f"{'no loss' if model is not None else 'parameters without their module'}; write "
+            f"{'step(loss, batch)' if model is not None else 'Optimizer(model, ...), or step(closure)'}"
+        )
+    return lambda: loss(model, batch)
 
 
 def slope_of(closure: Closure, lifted: Oracle, key: Key, in_place: bool) -> Slope:

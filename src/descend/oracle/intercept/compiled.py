@@ -14,7 +14,8 @@ from numba import carray, njit  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor
 
 from descend.direction import Factors
-from descend.noise.cpu import _pointer, _share  # pyright: ignore[reportPrivateUsage]
+from descend.noise.threads import share
+from descend.noise.vector import pointer
 
 __all__ = ["add_rank_one"]
 
@@ -33,17 +34,17 @@ def _rows(y, x, right, left, index, gains, shift, begin, end, rows, k, m, shared
     """Rows begin..end of y, counted over all members; `rows` of them belong to each."""
     for r in range(begin, end):
         i = r // rows
-        pair = carray(_pointer(index + 8 * i), 1, np.int64)[0]
-        b = carray(_pointer(right + 4 * pair * k), k, np.float32)
-        a = carray(_pointer(left + 4 * pair * m), m, np.float32)
-        u = carray(_pointer(x + 4 * k * (r - i * rows if shared else r)), k, np.float32)
-        v = carray(_pointer(y + 4 * m * r), m, np.float32)
+        pair = carray(pointer(index + 8 * i), 1, np.int64)[0]
+        b = carray(pointer(right + 4 * pair * k), k, np.float32)
+        a = carray(pointer(left + 4 * pair * m), m, np.float32)
+        u = carray(pointer(x + 4 * k * (r - i * rows if shared else r)), k, np.float32)
+        v = carray(pointer(y + 4 * m * r), m, np.float32)
         thin = np.float32(0.0)
         for j in range(k):
             thin += u[j] * b[j]
-        thin *= carray(_pointer(gains + 4 * i), 1, np.float32)[0]
+        thin *= carray(pointer(gains + 4 * i), 1, np.float32)[0]
         if shifted:
-            e = carray(_pointer(shift + 4 * i * m), m, np.float32)
+            e = carray(pointer(shift + 4 * i * m), m, np.float32)
             for j in range(m):
                 v[j] += thin * a[j] + e[j]
         else:
@@ -66,4 +67,4 @@ def add_rank_one(out: Tensor, x: Tensor, factors: Factors, shift: Tensor | None)
     if out.numel() + x.numel() < _SMALL:
         work(0, n * rows)
     else:
-        _share(work, n * rows)
+        share(work, n * rows)

@@ -6,6 +6,7 @@ two batched matrix products.
 """
 
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -54,8 +55,8 @@ def _suits(out: Tensor, x: Tensor, right: Tensor) -> bool:
 @cache
 def _compiled() -> Any:
     """The numba kernels, where numba is installed."""
-    try:
-        from descend.oracle.intercept import compiled
-    except (ImportError, AttributeError):
+    if find_spec("numba") is None:
         return None
+    from descend.oracle.intercept import compiled
+
     return compiled
