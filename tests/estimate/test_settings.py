@@ -71,6 +71,13 @@ def test_lr_is_bounded_by_n_over_the_trace(samples):
     assert rate == pytest.approx(samples / TRACE, rel=0.2)
 
 
+@pytest.mark.parametrize("samples", [1, 9])
+def test_the_lr_that_is_told_is_that_of_a_first_step(samples):
+    settings = settled(bowl, samples=samples)
+    _, rate = settings.advance(settings.start(), settings.slope**2 / samples, 100.0)
+    assert rate == pytest.approx(settings.lr)
+
+
 @pytest.mark.parametrize(("unit", "scale"), [(1e-6, 1.0), (1e5, 1e3), (1.0, 1e-6)])
 def test_the_units_of_x_and_of_the_loss_do_not_matter(unit, scale):
     plain = settled(bowl)
@@ -136,6 +143,12 @@ def test_noise_that_no_key_decides_asks_for_more_probes_and_a_larger_radius():
     assert settings.noise > 20
     assert settings.radius >= 4 * settled(bowl, 0.01 * START).radius
     assert "noise of" in settings.words[0]
+
+
+def test_a_given_radius_in_the_noise_asks_for_more_probes():
+    settings = [settled(coarse, 0.01 * START, SPSA(1e-3), seed=s) for s in range(5)]
+    assert all(1 < s.samples <= 64 and "times the signal" in s.words[2] for s in settings)
+    assert all(s.doubts for s in settings)
 
 
 # -- overrides and oddities
