@@ -33,7 +33,15 @@ RANKS = (
     {"", "torch_optim", "hf", "sklearn", "optuna", "ray", "cli"},
 )
 # Nothing depends on these but the rooms named beside them.
-LEAVES = {"bench": {"cli"}, "torch_optim": {"", "hf"}, "hf": {""}, "sklearn": {""}, "optuna": {""}, "ray": {""}, "cli": set()}
+LEAVES = {
+    "bench": {"cli"},
+    "torch_optim": {"", "hf"},
+    "hf": {""},
+    "sklearn": {""},
+    "optuna": {""},
+    "ray": {""},
+    "cli": set(),
+}
 
 # Where a package that is not always there, or that writes to the terminal, may be imported.
 ALWAYS = {"descend", "torch", "numpy"}

@@ -31,8 +31,8 @@ from .train import Plan, Run, train
 SPLIT = dd.Key(0).fold("split")
 """Whatever the key of a job, the split is the same."""
 
-QUICK, FULL = (800, 4096, 8), (10_000, 0, 20)
-"""Forwards of a run, snippets to learn from (0: all), and points of a learning curve."""
+QUICK, FULL = (1200, 32, 4096, 8), (10_000, 64, 0, 20)
+"""Forwards of a run, snippets in a mini-batch, snippets to learn from (0: all), and points of a learning curve."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,9 +131,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.sentiment", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("--full", action="store_true", help="10,000 forwards a run, all snippets, two more methods: about half an hour")
-    add("--forwards", type=_count, help="forward passes of a run (default 800, with --full 10,000)")
+    add("--forwards", type=_count, help="forward passes of a run (default 1,200, with --full 10,000)")
     add("--snippets", type=_count, help="how many snippets to learn from (default 4,096, with --full all)")
-    add("--batch", type=_count, default=32, help="snippets in a mini-batch, an even number (default %(default)s)")
+    add("--batch", type=_count, help="snippets in a mini-batch, an even number (default 32, with --full 64)")
     add("--keys", type=_count, default=3, help="runs of each method (default %(default)s)")
     add("--key", type=int, default=0, help="the source of everything random (default %(default)s)")
     add("--threads", type=_count, default=min(2, os.cpu_count() or 1), help="of torch (default %(default)s)")
@@ -141,8 +141,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--resume", action="store_true", help="go on with the runs in that folder")
     add("--no-memory", dest="memory", action="store_false", help="do not measure the memory of the steps")
     options = parser.parse_args(arguments)
-    forwards, snippets, options.records = FULL if options.full else QUICK
+    forwards, batch, snippets, options.records = FULL if options.full else QUICK
     options.forwards = options.forwards or forwards
+    options.batch = options.batch or batch
     options.snippets = options.snippets or snippets
     if options.batch % 2:
         parser.error(f"a mini-batch of {options.batch} has no half; write an even number")

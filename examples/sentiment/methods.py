@@ -64,8 +64,8 @@ def stairs(step: int, steps: int) -> float:
 
 
 def _spsa(model: nn.Module, key: dd.Key, forwards: int) -> dd.Optimizer:
-    # what is learnt grows with lr times steps, where chance leads with lr times their root: between the two
-    lr = 8e-4 * (1200 / forwards) ** (1 / 3)
+    # chance leads the weights away by lr times the root of the number of steps: as far in a long run as in a short one
+    lr = 8e-4 * (1200 / forwards) ** 0.5
     return dd.Optimizer(_groups(model, lr), dd.SPSA(radius=1e-3), lr=lr, key=key)
 
 
@@ -83,7 +83,7 @@ def _adam(model: nn.Module, key: dd.Key, forwards: int) -> torch.optim.Optimizer
     return torch.optim.Adam(model.parameters(), lr=1e-4)
 
 
-_SPSA = """lr = 8e-4 * (1200 / forwards) ** (1 / 3)
+_SPSA = """lr = 8e-4 * (1200 / forwards) ** 0.5
 groups = [{"params": matrices}, {"params": vectors, "radius": 1e-2, "lr": 100 * lr}]
 dd.Optimizer(groups, dd.SPSA(radius=1e-3), lr=lr)"""
 

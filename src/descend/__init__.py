@@ -87,6 +87,12 @@ if TYPE_CHECKING:
         Retry,
         check_forward,
     )
+    from descend.parallel import (
+        Parallel,
+    )
+    from descend.quantize import (
+        quantize_int8,
+    )
     from descend.run import (
         Batched,
         Evaluations,
@@ -114,12 +120,6 @@ if TYPE_CHECKING:
         StrongWolfe,
         TrustRegion,
         WarmUp,
-    )
-    from descend.parallel import (
-        Parallel,
-    )
-    from descend.quantize import (
-        quantize_int8,
     )
     from descend.torch_optim import (
         Feedback,
@@ -203,7 +203,8 @@ _ROOMS = {
     ],
 }  # fmt: skip
 _SUBMODULES = [
-    "direction", "errors", "estimate", "hf", "noise", "oracle", "parallel", "plot", "problems", "run", "step", "testing", "transform",
+    "direction", "errors", "estimate", "hf", "noise", "oracle", "parallel", "plot", "problems", "run", "step",
+    "testing", "transform",
 ]  # fmt: skip
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -112,6 +112,23 @@ def test_a_layer_in_the_middle() -> None:
         assert weight == pytest.approx((values[0] - values[1]) / 0.04, abs=1e-4)
 
 
+def test_stretches_within_parameters_are_vectors() -> None:
+    model = Net()
+    parts = (((5, 100), SPSA(1e-2, 2, rank=1)), ((100, 361), SPSA(1e-2)), ((360 + 240, 723), SPSA(1e-2, rank=1)))
+    closure = closure_of(model)
+    home = closure.parameters.gather()
+    gradient = (closure | Hybrid(parts)).gradient(torch.empty_like(home, device="meta"), Key(3)).gradient
+    whole = gradient.dense(home)  # type: ignore[union-attr]
+    exactly = exact(model, BATCH)
+    assert torch.allclose(whole[:5], exactly[:5], atol=1e-6)
+    assert torch.allclose(whole[361:600], exactly[361:600], atol=1e-6)
+    terms = [z.dense(home) for _, z in terms_of(gradient)[1:]]
+    for ((start, stop), _), z in zip(parts, terms, strict=True):
+        assert bool((z[:, start:stop].abs() == 1).all())
+        assert not z[:, :start].any()
+        assert not z[:, stop:].any()
+
+
 def test_no_graph_is_built_for_what_is_forward_only() -> None:
     model, saved = Net(), []
     closure = closure_of(model)

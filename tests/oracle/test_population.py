@@ -1,4 +1,4 @@
-"""A population as one forward: every member is the model moved, nothing is written, and what cannot run so runs singly."""
+"""A population as one forward: every member is the model moved, nothing is written; what cannot run so runs singly."""
 
 import warnings
 
@@ -20,7 +20,7 @@ WIDTH = 12
 
 
 class Net(nn.Module):
-    """Linear layers, an embedding, norms, attention, a convolution, a table of positions, tied weights, a frozen layer."""
+    """Linear layers, an embedding, norms, attention, a convolution, positions, tied weights, a frozen layer."""
 
     def __init__(self, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
@@ -73,7 +73,8 @@ def test_every_member_is_the_model_moved(rank, activations):
     scales = torch.tensor([[-0.02, 0.02]] * 4, dtype=torch.float64)
     here = torch.empty(point.size, device="meta")
     found, singly = closure.along(here, z, scales, Key(0)), closure.examples(here, z, scales, Key(0))
-    assert closure.population.together and not closure.population.unseen
+    assert closure.population.together
+    assert not closure.population.unseen
     dense = z.dense(x)
     for i in range(4):
         for k in range(2):
@@ -85,7 +86,7 @@ def test_every_member_is_the_model_moved(rank, activations):
 
 
 def test_the_frozen_layer_is_not_moved_and_the_tied_one_once():
-    model, batch, point = setting()
+    _, _, point = setting()
     assert sum(name.startswith("frozen") for name in point.layout.names) == 0
     assert point.layout.names.count("words.weight") == 1
 
@@ -94,7 +95,7 @@ def test_the_frozen_layer_is_not_moved_and_the_tied_one_once():
 @pytest.mark.parametrize("how", [ValueError("bad"), KeyboardInterrupt(), SystemExit()], ids=lambda e: type(e).__name__)
 def test_nothing_is_left_behind_when_the_loss_stops(where, how):
     """Wherever it stops, parameters and buffers are as they were, and so is torch's own state."""
-    model, batch, point = setting()
+    model, batch, _ = setting()
     calls = 0
 
     def loss(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
@@ -217,7 +218,7 @@ def test_a_thousand_estimates_change_no_bit(dtype):
 
 @pytest.mark.parametrize("rank", [None, 1])
 def test_a_move_smaller_than_the_grid_of_bfloat16_is_not_lost(rank):
-    """In the weights' own grid a move of 1e-4 at a weight of 1 is nothing; added in float32 it moves the loss as it should."""
+    """In the weights' own grid such a move at a weight of 1 is lost in part; added in float32 it is not."""
     torch.manual_seed(0)
     narrow = nn.Linear(64, 64).to(torch.bfloat16)
     with torch.no_grad():
@@ -275,4 +276,5 @@ def test_a_model_may_use_vmap_itself():
             return torch.func.vmap(lambda row: F.linear(row, self.weight))(x)
 
     report = dd.check_forward(Inner(), torch.randn(4, 3, dtype=torch.float64))
-    assert report.passed and report.together
+    assert report.passed
+    assert report.together

@@ -157,7 +157,8 @@ class Evolution(Estimator):
 
     def combination(self, weights: list[float], x: Tensor, key: Key, layout: Layout | None = None) -> Combination:
         """The estimate that these weights made at x under a key: all that is random is remade, nothing is asked."""
-        return self._combined(weights, self.directions(x, key, layout))
+        made = self if len(weights) == self.pairs else replace(self, pairs=len(weights))
+        return made._combined(weights, made.directions(x, key, layout))
 
     def _combined(self, weights: list[float], z: Directions) -> Combination:
         if isinstance(self.radius, tuple) and self.shaping == "none":  # as in RandomDirections

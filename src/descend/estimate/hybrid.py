@@ -197,10 +197,11 @@ class Restricted(Oracle):
         self.memory = base.memory
         self.first = self.last = 0
         if base.layout is not None:
-            inside = [i for i, offset in enumerate(base.layout.offsets) if start <= offset < stop]
-            names, shapes = base.layout.names, base.layout.shapes
-            self.first, self.last = inside[0], inside[-1] + 1
-            self.layout = Layout(names[self.first : self.last], shapes[self.first : self.last])
+            ends = (*base.layout.offsets, base.layout.size)
+            if start in ends and stop in ends:  # whole parameters; part of one is a vector like any other
+                self.first, self.last = ends.index(start), ends.index(stop)
+                names, shapes = base.layout.names, base.layout.shapes
+                self.layout = Layout(names[self.first : self.last], shapes[self.first : self.last])
 
     def __repr__(self) -> str:
         return f"{self.base!r} on [{self.start}:{self.stop}]"

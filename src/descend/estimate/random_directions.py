@@ -15,7 +15,7 @@ models with just forward passes" (MeZO). Leave-one-out baseline: Kool, van Hoof 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
@@ -151,10 +151,6 @@ class RandomDirections(Estimator):
             return self
         return replace(self, radius=self.radius(t) if callable(self.radius) else self.radius, epoch=t // self.hold)
 
-    def begun(self, tensors: Sequence[Tensor]) -> "RandomDirections":
-        """This estimator where training begins, with the mask of these weights in the place of its rule."""
-        return replace(self, mask=self.mask.of(tensors)) if isinstance(self.mask, Magnitude) else self
-
     def gradient(self, oracle: Oracle, x: Tensor, key: Key) -> Slope:
         z = self.directions(x, key, oracle.layout)
         offsets = (self.row.offsets[1],) if self._leaves_one_out else self.row.offsets
@@ -176,7 +172,8 @@ class RandomDirections(Estimator):
 
     def combination(self, weights: list[float], x: Tensor, key: Key, layout: Layout | None = None) -> Combination:
         """The estimate that these weights made at x under a key: all that is random is remade, nothing is asked."""
-        return self._combined(weights, self.directions(x, key, layout))
+        made = self if len(weights) == self.samples else replace(self, samples=len(weights))
+        return made._combined(weights, made.directions(x, key, layout))
 
     def _combined(self, weights: list[float], z: Directions) -> Combination:
         if isinstance(self.radius, tuple):  # h_g z in, z / h_g out: SPSA in the units of each stretch

@@ -23,6 +23,7 @@ from descend.estimate.evolution import Evolution
 from descend.estimate.gains import Gains, calibrate
 from descend.estimate.hybrid import Hybrid
 from descend.estimate.random_directions import RandomDirections
+from descend.estimate.settings import Pace, Settings
 from descend.key import Key, as_key
 from descend.layout import Parameters
 from descend.oracle import Closure, Ledger, OnFailure, Oracle, Slope, check_answers
@@ -46,6 +47,7 @@ from descend.torch_optim.groups import (
     with_group,
     with_radii,
 )
+from descend.torch_optim.pacing import paceable, paced, settle, with_settings
 from descend.torch_optim.pair import pair_step
 from descend.torch_optim.recorder import Recorder
 from descend.torch_optim.recording import record
@@ -67,8 +69,10 @@ class Optimizer(torch.optim.Optimizer):
             its own: then autograd answers for the groups that have none.
         parts: in the order of the conversation. Without an estimator gradients come from autograd.
         lr: the learning rate, a number or a schedule from the number of steps taken; torch's lr_scheduler works on
-            it. Without it, second-order transforms take steps of length 1, and a random-direction estimator alone
-            calibrates its own gains in at most 20 evaluations at the first step (see `descend.estimate.gains`).
+            it. Without it, second-order transforms take steps of length 1. A random-direction estimator of a module,
+            alone or before Adam and its kind, settles radius, number of probes and lr in some 20 evaluations at the
+            first step and paces lr from then on (see `descend.estimate.settings`); for other points it calibrates
+            gains (`descend.estimate.gains`).
         key: randomness; the same key repeats the run. Default: fresh entropy, kept in ``optimizer.key``.
         on_failure: what a failed evaluation does; default `Reject()`: the step is skipped, the failure counted in
             ``optimizer.ledger`` and the first one reported as a warning.
@@ -114,14 +118,18 @@ class Optimizer(torch.optim.Optimizer):
         self._residual: Tensor | None = None
         self.gains: Gains | None = None
         self._schedule = lr if callable(lr) else None
-        self._calibrates = lr is None and self._rule is None and calibratable(self.estimators, self.chain)
+        self.settings: Settings | None = None
+        self._pace: Pace | None = None
+        free = lr is None and self._rule is None
+        self._paces = free and self.model is not None and paceable(self.estimators, self.chain)
+        self._calibrates = free and not self._paces and calibratable(self.estimators, self.chain)
         self._states: tuple[Any, ...] | None = None
         self._rule_state: Any = None
         self._own: list[Estimator | None] = []
         self._is_bound = False
         tunable = hyperparameters(self.estimators, self.chain)
         self._tunable = tuple(tunable)
-        rate = first_rate(lr, self.chain, self._rule, self._calibrates)
+        rate = first_rate(lr, self.chain, self._rule, self._calibrates or self._paces)
         super().__init__(as_groups(params), {"lr": rate, **tunable})
         self._bind()
 
@@ -163,8 +171,9 @@ class Optimizer(torch.optim.Optimizer):
             )
         self._lifted = self._lift()
         self._pair = None
+        plain = self.settings is None and self._walks and not self.chain and len(self.param_groups) == 1
         self._streams = self._walks and streams(self._lifted, self._base, self.parameters.size)
-        if self._walks and not self.chain and len(self.param_groups) == 1 and isinstance(self._lifted, Lifted):
+        if plain and isinstance(self._lifted, Lifted):
             estimator = self._lifted.estimator
             if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
                 self._pair = pair_step(self._closure, estimator)
@@ -189,7 +198,9 @@ class Optimizer(torch.optim.Optimizer):
             estimators = [Hybrid(tuple(own))]
         oracle: Oracle = self._base
         for estimator in estimators:
-            if isinstance(estimator, RandomDirections | Evolution):
+            if self.settings is not None:
+                estimator = with_settings(estimator, self.settings)
+            elif isinstance(estimator, RandomDirections | Evolution):
                 estimator = with_radii(estimator, self.gains, self.param_groups, self._stretches)
             oracle = oracle | estimator
         return oracle
@@ -286,6 +297,10 @@ class Optimizer(torch.optim.Optimizer):
     def _begin(self, closure: Callable[..., Any] | None) -> None:
         """At the first step: the transforms' states, and the gains where nobody set a learning rate."""
         self._residual = self.rounding.init(self.parameters.tensors)
+        if self._paces and closure is not None and self.settings is None:
+            self.settings, self._pace = settle(self)
+            self._settings = None
+            self._refresh()
         if self._walks and not self.chain and not self._calibrates:
             self._states = ()  # nothing looks at the point, so it is not gathered
             return
@@ -309,7 +324,12 @@ class Optimizer(torch.optim.Optimizer):
             if self._recorder is not None:
                 self._recorder.rejected()
             return slope.loss
-        per_group = self._rates
+        per_group, gradient = self._rates, slope.gradient
+        if self.settings is not None:
+            rate = paced(self, slope, key)
+            per_group = [rate for _ in per_group]
+            if not self.chain and isinstance(gradient, Combination):  # one number less to be recorded
+                gradient, per_group = gradient.scaled(rate), [1.0 for _ in per_group]
         if self.gains is not None and isinstance(slope.gradient, Combination):
             per_group = [self.gains.rate(self.t - 1, slope.gradient.length()) for _ in per_group]
         self._states = update_blocks(
@@ -317,7 +337,7 @@ class Optimizer(torch.optim.Optimizer):
             self._blocks,
             self._chains,
             per_group,
-            slope.gradient,
+            gradient,
             self._states or (),
             self._lifted,
             key,
@@ -325,8 +345,8 @@ class Optimizer(torch.optim.Optimizer):
             self.rounding,
             self._residual,
         )
-        if self._recorder is not None and isinstance(slope.gradient, Combination):
-            self._recorder.taken(per_group, [weights for weights, _ in slope.gradient.terms])
+        if self._recorder is not None and isinstance(gradient, Combination):
+            self._recorder.taken(per_group, [weights for weights, _ in gradient.terms])
         return slope.loss
 
     def record(

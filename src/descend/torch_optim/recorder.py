@@ -62,6 +62,8 @@ class Recorder:
         shape = [len(term) for term in weights]
         if shape != self._shape:
             frames.append((Tag.SHAPE, json.dumps(shape).encode()))
+        if self._optimizer._pace is not None:  # it hangs on losses, which are not in the file
+            frames.append((Tag.PACE, json.dumps(to_plain(self._optimizer._pace)).encode()))
         flat = [weight for term in weights for weight in term]
         frames.append((Tag.STEP, struct.pack(f"<{len(flat)}d", *flat)))
         self._append(frames)
@@ -107,7 +109,14 @@ class Recorder:
                 "add groups before the run is recorded, or record what follows in another file"
             )
         named = [{name: group[name] for name in self._optimizer._tunable} for group in groups]
-        return json.dumps({"groups": named, "gains": to_plain(self._optimizer.gains)}, default=float).encode()
+        return json.dumps(
+            {
+                "groups": named,
+                "gains": to_plain(self._optimizer.gains),
+                "settings": to_plain(self._optimizer.settings),
+            },
+            default=float,
+        ).encode()
 
     def _written_spending(self) -> bytes:
         """What the last step added to the ledger."""

@@ -1,6 +1,7 @@
 """A run is written down while it happens: a new file is begun, or the run that is in it resumed where it stopped."""
 
 import gc
+import json
 import os
 import sys
 import warnings
@@ -17,7 +18,8 @@ from descend.torch_optim import snapshot
 from descend.torch_optim.parts_text import to_text
 from descend.torch_optim.recorder import Recorder
 from descend.torch_optim.retrace import decided_by_key, retrace
-from descend.torch_optim.trajectory import Header, Torn, Trajectory, write_header
+from descend.torch_optim.trajectory import Header, Tag, Torn, Trajectory, write_header
+from descend.tree import from_plain
 
 if TYPE_CHECKING:
     from descend.torch_optim.optimizer import Optimizer
@@ -225,6 +227,8 @@ def _resume(optimizer: "Optimizer", trajectory: Trajectory, now: Header, adopt_k
     check_start(header, now, path)
     optimizer.key = Key(header.key)
     retrace(optimizer, trajectory)
+    if Tag.PACE in trajectory.last:
+        optimizer._pace = from_plain(json.loads(trajectory.last[Tag.PACE]))
 
 
 def report_torn(path: str, torn: Torn) -> None:

@@ -170,6 +170,7 @@ class _Walk:
         for group, values in zip(self.optimizer.param_groups, settings["groups"], strict=True):
             group.update({name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
         self.optimizer.gains = from_plain(settings["gains"])
+        self.optimizer.settings = from_plain(settings["settings"])
         self.optimizer._settings = None
         self.optimizer._refresh()
 

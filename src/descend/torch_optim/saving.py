@@ -24,6 +24,7 @@ def saved(optimizer: "Optimizer", packed: dict[str, Any]) -> dict[str, Any]:
         "silence": optimizer._closure.silence,
         "gains": to_plain(optimizer.gains),
         "states": to_plain((optimizer._states, optimizer._rule_state)),
+        "settings": to_plain((optimizer.settings, optimizer._pace)),
         "rounding": type(optimizer.rounding).__name__,
         "residual": optimizer._residual,
         "parts": [type(p).__name__ for p in optimizer.parts],
@@ -49,6 +50,7 @@ def restore(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
     optimizer.ledger.restore(rest["ledger"])
     optimizer._closure.silence = rest["silence"]
     optimizer.gains = from_plain(rest["gains"])
+    optimizer.settings, optimizer._pace = from_plain(rest["settings"]) if "settings" in rest else (None, None)
     restored = from_plain(rest["states"])
     optimizer._states, optimizer._rule_state = map_tensors(lambda t: t.to(optimizer.parameters.device), restored)
     residual = rest.get("residual")

@@ -72,6 +72,7 @@ class Tag(IntEnum):
     SETTINGS = 0x66
     SNAPSHOT = 0x69
     SPENT = 0x96
+    PACE = 0x99
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,8 @@ def frame(tag: Tag, payload: bytes, chain: int) -> tuple[bytes, int]:
     return _WORD.pack(tag << 24 | chain & 0xFFFFFF) + payload, chain
 
 
-_WITH_LENGTH = (Tag.SHAPE, Tag.SETTINGS, Tag.SPENT, Tag.SNAPSHOT)
-_IN_FORCE = (Tag.RATES, Tag.SHAPE, Tag.SETTINGS, Tag.SPENT)
+_WITH_LENGTH = (Tag.SHAPE, Tag.SETTINGS, Tag.SPENT, Tag.SNAPSHOT, Tag.PACE)
+_IN_FORCE = (Tag.RATES, Tag.SHAPE, Tag.SETTINGS, Tag.SPENT, Tag.PACE)
 _TAGS = {int(tag): tag for tag in Tag}
 
 
@@ -208,7 +209,7 @@ class Trajectory:
         probes: how many weights, one per direction that was asked along.
         torn: what was dropped at the end of the file, a `Torn`, or None.
         size, chain: bytes of the file that are whole, and the chain after them.
-        last: the payload of the last RATES, SHAPE, SETTINGS and SPENT, which are still in force.
+        last: the payload of the last RATES, SHAPE, SETTINGS, SPENT and PACE, which are still in force.
 
     Raises:
         InvalidValue: until < 0.

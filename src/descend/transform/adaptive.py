@@ -94,6 +94,8 @@ class RMSProp(Transform[RMSPropState]):
     Descent(RMSProp(alpha=0.99, eps=1e-08, centered=False), Fixed(lr=0.01))
     """
 
+    unit_steps = True
+
     alpha: float = 0.99
     eps: float = 1e-8
     centered: bool = False
@@ -171,6 +173,8 @@ class Adam(Transform[AdamState]):
     Descent(Adam(betas=(0.9, 0.999), eps=1e-08, amsgrad=False), Fixed(lr=0.001))
     """
 
+    unit_steps = True
+
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     amsgrad: bool = False
@@ -201,6 +205,8 @@ class AdamW(Transform[AdamState]):
     >>> Descent(AdamW(weight_decay=0.1), lr=1e-3).chain[0].weight_decay
     0.1
     """
+
+    unit_steps = True
 
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -247,6 +253,8 @@ class NAdam(Transform[NAdamState]):
     >>> Descent(NAdam(), lr=2e-3)
     Descent(NAdam(betas=(0.9, 0.999), eps=1e-08, momentum_decay=0.004), Fixed(lr=0.002))
     """
+
+    unit_steps = True
 
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8

@@ -56,12 +56,14 @@ class Transform(ABC, Generic[S]):
             their temporaries stay small, and may have other hyperparameters in each parameter group.
         reads_point: whether it reads `at.x`.
         natural_length: whether its direction has the right length by itself, so that lr defaults to 1 behind it.
+        unit_steps: whether the elements of its direction are about one, whatever those of the gradient.
     """
 
     needs: ClassVar[Asks] = Asks(0)
     separable: ClassVar[bool] = True
     reads_point: ClassVar[bool] = False
     natural_length: ClassVar[bool] = False
+    unit_steps: ClassVar[bool] = False
 
     def bound(self, layout: Layout) -> "Transform[S]":
         """This transform for a point with a layout; those that look at shapes return another one."""

@@ -29,6 +29,8 @@ class Sign(Transform[None]):
     Descent(Sign(), Fixed(lr=0.001))
     """
 
+    unit_steps = True
+
     def init(self, x: Tensor) -> None:
         return None
 
@@ -60,6 +62,8 @@ class Lion(Transform[LionState]):
     >>> Descent(Lion(), lr=1e-4)
     Descent(Lion(betas=(0.9, 0.99)), Fixed(lr=0.0001))
     """
+
+    unit_steps = True
 
     betas: tuple[float, float] = (0.9, 0.99)
 

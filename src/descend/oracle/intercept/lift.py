@@ -15,23 +15,12 @@ __all__ = ["Build", "is_inside_another", "lifted"]
 Build = Callable[..., Tensor]
 """Takes one flag per tensor, True where all members share it, then the tensors; see `Move.lift`."""
 
-try:
-    from torch._C._functorch import (  # pyright: ignore[reportMissingImports]
-        _add_batch_dim,
-        current_level,
-        get_unwrapped,
-        is_batchedtensor,
-        is_functorch_wrapped_tensor,
-        maybe_current_level,
-        maybe_get_bdim,
-        maybe_get_level,
-        pop_dynamic_layer_stack,
-        push_dynamic_layer_stack,
-    )
-
-    _DIRECT = True
-except ImportError:  # another version of torch
-    _DIRECT = False
+_NEEDED = {
+    "_add_batch_dim", "current_level", "get_unwrapped", "is_batchedtensor", "is_functorch_wrapped_tensor",
+    "maybe_current_level", "maybe_get_bdim", "maybe_get_level", "pop_dynamic_layer_stack", "push_dynamic_layer_stack",
+}  # fmt: skip
+_layers: Any = getattr(torch._C, "_functorch", None)
+_DIRECT = set(dir(_layers)) >= _NEEDED  # they are no public part of torch
 
 
 def lifted(build: Build, member: Tensor, tensors: tuple[Tensor | None, ...], widest: int) -> tuple[Tensor, int]:
@@ -57,31 +46,33 @@ def is_inside_another(member: Tensor | None) -> bool:
     """Whether the model is within a transform of torch.func of its own, where numbers are not the members'."""
     if not _DIRECT:
         return False
-    level = maybe_current_level()
-    return level is not None and (member is None or level != maybe_get_level(member))
+    level = _layers.maybe_current_level()
+    return level is not None and (member is None or level != _layers.maybe_get_level(member))
 
 
 def _at_one_level(member: Tensor, tensors: tuple[Tensor | None, ...]) -> bool:
     """Whether the model has not called a transform of torch.func of its own around this call."""
-    level = current_level()
-    return level == maybe_get_level(member) and all(
-        t is None or not is_functorch_wrapped_tensor(t) or (is_batchedtensor(t) and maybe_get_level(t) == level)
+    level = _layers.current_level()
+    return level == _layers.maybe_get_level(member) and all(
+        t is None
+        or not _layers.is_functorch_wrapped_tensor(t)
+        or (_layers.is_batchedtensor(t) and _layers.maybe_get_level(t) == level)
         for t in tensors
     )
 
 
 def _directly(build: Build, tensors: tuple[Tensor | None, ...], widest: int) -> tuple[Tensor, int]:
-    level, shared, physical = current_level(), [], []
+    level, shared, physical = _layers.current_level(), [], []
     for t in tensors:
-        alike = t is None or not is_batchedtensor(t)
+        alike = t is None or not _layers.is_batchedtensor(t)
         shared.append(alike)
-        physical.append(t if alike else get_unwrapped(t).movedim(maybe_get_bdim(t), 0))
-    layer = pop_dynamic_layer_stack()
+        physical.append(t if alike else _layers.get_unwrapped(t).movedim(_layers.maybe_get_bdim(t), 0))
+    layer = _layers.pop_dynamic_layer_stack()
     try:
         out = build(tuple(shared), *physical)
     finally:
-        push_dynamic_layer_stack(layer)
-    return _add_batch_dim(out, 0, level), max(widest, out.numel() // out.shape[0])
+        _layers.push_dynamic_layer_stack(layer)
+    return _layers._add_batch_dim(out, 0, level), max(widest, out.numel() // out.shape[0])
 
 
 class _Lift(torch.autograd.Function):
