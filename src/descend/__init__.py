@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         EGGROLL,
         RDSA,
         SPSA,
+        ByExample,
         DifferencedHvp,
         DifferencedJacobian,
         Evolution,
@@ -54,11 +55,14 @@ if TYPE_CHECKING:
         GaussianSmoothing,
         Guided,
         Hybrid,
+        Magnitude,
         MeZO,
+        PerExample,
         RandomCoordinates,
         RandomDirections,
         SphereSmoothing,
         hutchinson_diagonal,
+        span,
     )
     from descend.key import (
         Key,
@@ -132,6 +136,7 @@ if TYPE_CHECKING:
         BFGS,
         LBFGS,
         SR1,
+        SVRG,
         AdaGrad,
         Adam,
         AdamW,
@@ -151,6 +156,7 @@ if TYPE_CHECKING:
         Rprop,
         Sign,
         WeightDecay,
+        WindowAdam,
         averaged,
     )
 
@@ -164,9 +170,9 @@ _ROOMS = {
         "Combination", "Dense", "Directions", "LowRank", "Seeded",
     ],
     "estimate": [
-        "DifferencedHvp", "DifferencedJacobian", "EGGROLL", "Evolution", "FiniteDifference", "ForwardGradient",
-        "GaussianSmoothing", "Guided", "Hybrid", "MeZO", "RDSA", "RandomCoordinates", "RandomDirections", "SPSA",
-        "SphereSmoothing", "hutchinson_diagonal",
+        "ByExample", "DifferencedHvp", "DifferencedJacobian", "EGGROLL", "Evolution", "FiniteDifference",
+        "ForwardGradient", "GaussianSmoothing", "Guided", "Hybrid", "Magnitude", "MeZO", "PerExample", "RDSA",
+        "RandomCoordinates", "RandomDirections", "SPSA", "SphereSmoothing", "hutchinson_diagonal", "span",
     ],
     "key": [
         "Key",
@@ -199,7 +205,7 @@ _ROOMS = {
     "transform": [
         "AdaGrad", "Adam", "AdamW", "BFGS", "ClipNorm", "ClipValue", "ConjugateGradient", "GaussNewton",
         "HeavyBall", "IterateAverage", "LBFGS", "LeakyAverage", "Lion", "NAdam", "Newton", "NewtonCG",
-        "Orthogonalize", "RMSProp", "Rprop", "SR1", "Sign", "WeightDecay", "averaged",
+        "Orthogonalize", "RMSProp", "Rprop", "SR1", "SVRG", "Sign", "WeightDecay", "WindowAdam", "averaged",
     ],
 }  # fmt: skip
 _SUBMODULES = [
@@ -215,6 +221,7 @@ __all__ = [
     "RDSA",
     "SPSA",
     "SR1",
+    "SVRG",
     "AdaGrad",
     "Adam",
     "AdamW",
@@ -223,6 +230,7 @@ __all__ = [
     "Backtracking",
     "Batched",
     "Bounded",
+    "ByExample",
     "Cached",
     "ClipNorm",
     "ClipValue",
@@ -258,6 +266,7 @@ __all__ = [
     "LevenbergMarquardt",
     "Lion",
     "LowRank",
+    "Magnitude",
     "MeZO",
     "Module",
     "NAdam",
@@ -271,6 +280,7 @@ __all__ = [
     "Parallel",
     "Penalize",
     "Penalized",
+    "PerExample",
     "PiecewiseConstant",
     "Polynomial",
     "Power",
@@ -300,6 +310,7 @@ __all__ = [
     "TrustRegion",
     "WarmUp",
     "WeightDecay",
+    "WindowAdam",
     "averaged",
     "check_forward",
     "direction",
@@ -316,6 +327,7 @@ __all__ = [
     "quantize_int8",
     "replay",
     "run",
+    "span",
     "step",
     "testing",
     "transform",

@@ -27,9 +27,11 @@ from descend.transform import Transform
 NO_PARTS = {
     "estimate": {
         *("Estimator", "Lifted", "Coupling", "RandomLaw", "STENCILS", "Stencil", "stencil"),
-        *("Gains", "GainStep", "calibrate", "noise_level", "hutchinson_diagonal"),
+        *("Gains", "GainStep", "calibrate", "noise_level", "hutchinson_diagonal", "Magnitude", "SHAPINGS", "span"),
+        *("ByExample", "PerExample"),
     },
-    "transform": {"At", "Beta", "NewtonSchulz", "Transform", "as_adam", "averaged", "polar", "spectral"},
+    "transform": {"At", "Beta", "NewtonSchulz", "Transform", "as_adam", "averaged", "polar", "spectral"}
+    | {"WindowAdam"},
     "step": {"Moved", "Step"},
 }
 
@@ -54,6 +56,9 @@ def test_every_exported_part_has_an_example(room: Any, parts: dict[str, Any]) ->
         assert not (inspect.isclass(thing) and issubclass(thing, kinds) and not inspect.isabstract(thing)) or other in (
             "Estimator",
             "GainStep",
+            "ByExample",  # these need a batch, and the keys of an optimizer
+            "PerExample",
+            "WindowAdam",
         ), f"{other} is a part; give it an example in descend.testing.parts"
 
 

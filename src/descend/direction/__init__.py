@@ -4,7 +4,10 @@ from descend.direction.base import BLOCK, Directions, Factors
 from descend.direction.combination import Combination, Scaled, Stretch, as_dense, as_directions
 from descend.direction.coordinate import Coordinate
 from descend.direction.dense import Dense
+from descend.direction.flipout import Flipout
 from descend.direction.low_rank import LowRank
+from descend.direction.masked import Mask, Masked
+from descend.direction.pieces import Pieces
 from descend.direction.rows import Rows, mirrored
 from descend.direction.seeded import Seeded
 
@@ -15,7 +18,11 @@ __all__ = [
     "Dense",
     "Directions",
     "Factors",
+    "Flipout",
     "LowRank",
+    "Mask",
+    "Masked",
+    "Pieces",
     "Rows",
     "Scaled",
     "Seeded",

@@ -1,6 +1,7 @@
 """Estimators lift an oracle: they ask what it answers, and give what it could not, such as gradients from values."""
 
 from descend.estimate.base import Estimator, Lifted
+from descend.estimate.by_example import ByExample
 from descend.estimate.coordinate import RandomCoordinates
 from descend.estimate.draw import Coupling, RandomLaw
 from descend.estimate.evolution import EGGROLL, SHAPINGS, Evolution
@@ -9,8 +10,10 @@ from descend.estimate.forward_gradient import ForwardGradient
 from descend.estimate.gains import Gains, GainStep, calibrate
 from descend.estimate.guided import Guided
 from descend.estimate.hessian import DifferencedHvp, DifferencedJacobian, hutchinson_diagonal
-from descend.estimate.hybrid import Hybrid
+from descend.estimate.hybrid import Hybrid, span
+from descend.estimate.mask import Magnitude
 from descend.estimate.noise_level import noise_level
+from descend.estimate.per_example import PerExample
 from descend.estimate.random_directions import (
     RDSA,
     SPSA,
@@ -27,6 +30,7 @@ __all__ = [
     "SHAPINGS",
     "SPSA",
     "STENCILS",
+    "ByExample",
     "Coupling",
     "DifferencedHvp",
     "DifferencedJacobian",
@@ -40,7 +44,9 @@ __all__ = [
     "Guided",
     "Hybrid",
     "Lifted",
+    "Magnitude",
     "MeZO",
+    "PerExample",
     "RandomCoordinates",
     "RandomDirections",
     "RandomLaw",
@@ -49,5 +55,6 @@ __all__ = [
     "calibrate",
     "hutchinson_diagonal",
     "noise_level",
+    "span",
     "stencil",
 ]

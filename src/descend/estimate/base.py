@@ -25,12 +25,14 @@ class Estimator(ABC):  # noqa: B024  (a subclass implements what it gives, so no
         needs: what it asks of the oracle below.
         gives: what the lifted oracle answers through it.
         keeps: what the lifted oracle still answers from below, beside what it gives.
+        forgives: whether a failed evaluation is left out of the estimate instead of failing it.
         random: whether its answers hang on what it draws from the key, so that another key shows something new.
     """
 
     needs: ClassVar[Asks] = Asks.VALUES
     gives: ClassVar[Asks] = Asks.GRADIENT
     keeps: ClassVar[Asks] = Asks.VALUE | Asks.VALUES | Asks.RESIDUALS
+    forgives: ClassVar[bool] = False
     random: ClassVar[bool] = True
 
     def __call__(self, oracle: Oracle) -> "Lifted":

@@ -97,6 +97,8 @@ class Evolution(Estimator):
     hold: int = 1
     epoch: int = 0
 
+    forgives = True
+
     def __post_init__(self) -> None:
         if isinstance(self.law, str):
             names = [law.value for law in RandomLaw]

@@ -97,9 +97,13 @@ class Population:
                         self._forward(directions, [int(rows[0])], [0.0], answer)
                         randomness.again()
                         kept.again()
-                    some = slice(done, done + self._members(len(rows) - done))
-                    ledger.charge("value", len(rows[some]))
-                    losses = self._forward(directions, rows[some].tolist(), amounts[some].tolist(), answer)
+                    some = slice(done, done + (step := self._members(len(rows))))
+                    members, moves = rows[some].tolist(), amounts[some].tolist()
+                    ledger.charge("value", len(members))
+                    if len(members) == 1 and step > 1:  # alone it would see another dropout mask than the others
+                        losses = self._forward(directions, members * 2, moves * 2, answer)[:1]
+                    else:
+                        losses = self._forward(directions, members, moves, answer)
                 except (BudgetExhausted, torch.OutOfMemoryError):
                     raise
                 except Exception as error:

@@ -200,7 +200,7 @@ def rejects_what_failed(estimator: Estimator) -> None:
     """Whichever evaluation fails, the slope is not finite, so the step is rejected; it is never a wrong number."""
     count = Failing(wavy)
     _gradient(estimator, count, _start())
-    if estimator.needs & Asks.JVP:
+    if estimator.needs & Asks.JVP or estimator.forgives:
         return
     for how in (math.nan, math.inf):
         for k in range(count.calls):

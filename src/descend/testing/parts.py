@@ -46,6 +46,7 @@ from descend.transform import (
     BFGS,
     LBFGS,
     SR1,
+    SVRG,
     AdaGrad,
     Adam,
     AdamW,
@@ -156,6 +157,7 @@ def transforms(d: int) -> dict[str, Transform[Any]]:
         "RMSProp centered": RMSProp(centered=True),
         "Rprop": Rprop(),
         "SR1": SR1(),
+        "SVRG": SVRG(every=3, samples=2),
         "Sign": Sign(),
         "WeightDecay": WeightDecay(),
     }

@@ -15,11 +15,16 @@ from torch import Tensor, nn
 
 from descend.descent import split_parts
 from descend.direction import BLOCK, Stretch
+from descend.direction.masked import Mask
 from descend.errors import CompositionError, InvalidValue
 from descend.estimate.base import Estimator, Lifted
+from descend.estimate.by_example import ByExample
 from descend.estimate.draw import Coupling, RandomLaw
 from descend.estimate.evolution import Evolution
 from descend.estimate.gains import Gains
+from descend.estimate.hybrid import Hybrid
+from descend.estimate.mask import Magnitude
+from descend.estimate.per_example import PerExample
 from descend.estimate.random_directions import RandomDirections
 from descend.layout import Parameters
 from descend.oracle import Asks, Oracle, trainable
@@ -29,6 +34,7 @@ from descend.transform.chain import At, Transform
 from descend.tree import map_tensors, same, tensors
 
 __all__ = [
+    "Masks",
     "Part",
     "Rates",
     "as_groups",
@@ -37,16 +43,20 @@ __all__ = [
     "first_rate",
     "grown",
     "hyperparameters",
+    "masks_of",
     "own_estimator",
     "rates",
     "split",
     "streams",
     "stretches",
     "with_group",
+    "with_masks",
     "with_radii",
 ]
 
 _ORIGIN = torch.zeros(1)
+
+Masks = tuple[Mask | None, ...]
 
 Part = Estimator | Transform[Any] | Step[Any]
 
@@ -209,13 +219,36 @@ def streams(lifted: Oracle, base: Oracle, size: int) -> bool:
     """
     if not isinstance(lifted, Lifted) or lifted.base is not base:
         return False
-    estimator = lifted.estimator
+    return _streams(lifted.estimator, size > BLOCK)
+
+
+def _streams(estimator: Estimator, large: bool) -> bool:
+    if isinstance(estimator, PerExample):
+        return True
+    if isinstance(estimator, ByExample):
+        return _streams(estimator.estimator, large)
+    if isinstance(estimator, Hybrid):
+        parts = [part for _, part in estimator.parts]
+        # all of them can, and there is a reason for it
+        return all(_streams(part, True) for part in parts) and any(_streams(part, large) for part in parts)
     if not isinstance(estimator, RandomDirections | Evolution) or estimator.radius is None:
         return False
     if estimator.rank is not None or Asks.EXAMPLES in estimator.needs:
         return True
     seeded = isinstance(estimator, Evolution) or estimator.coupling in (Coupling.INDEPENDENT, Coupling.ANTITHETIC)
-    return seeded and estimator.law is not RandomLaw.SPHERE and size > BLOCK
+    return seeded and estimator.law is not RandomLaw.SPHERE and large
+
+
+def masks_of(estimators: Sequence[Estimator], weights: list[Tensor]) -> Masks:
+    """The mask that each estimator's rule makes of these weights, None where there is no rule."""
+    rules = (e.mask if isinstance(e, RandomDirections) else None for e in estimators)
+    return tuple(rule.of(weights) if isinstance(rule, Magnitude) else None for rule in rules)
+
+
+def with_masks(estimators: Sequence[Estimator], masks: Masks) -> list[Estimator]:
+    """The estimators with their masks in the place of the rules."""
+    pairs = zip(estimators, masks, strict=True)
+    return [e if mask is None else replace(e, mask=mask) for e, mask in pairs]  # type: ignore[type-var]
 
 
 def stretches(parameters: Parameters, owners: Sequence[int]) -> list[tuple[int, int]]:

@@ -19,9 +19,7 @@ from descend.descent import Descent, DescentState
 from descend.direction import Combination
 from descend.errors import CompositionError, InvalidValue
 from descend.estimate.base import Estimator, Lifted
-from descend.estimate.evolution import Evolution
 from descend.estimate.gains import Gains, calibrate
-from descend.estimate.hybrid import Hybrid
 from descend.estimate.random_directions import RandomDirections
 from descend.estimate.settings import Pace, Settings
 from descend.key import Key, as_key
@@ -32,6 +30,7 @@ from descend.parallel import Parallel, Shared
 from descend.step.fixed import Fixed, Rate
 from descend.torch_optim.blocks import Gradients, blocks_of, update_blocks
 from descend.torch_optim.groups import (
+    Masks,
     Part,
     as_groups,
     calibratable,
@@ -39,21 +38,22 @@ from descend.torch_optim.groups import (
     first_rate,
     grown,
     hyperparameters,
+    masks_of,
     own_estimator,
     rates,
     split,
     streams,
     stretches,
     with_group,
-    with_radii,
 )
-from descend.torch_optim.pacing import paceable, paced, settle, with_settings
+from descend.torch_optim.lifting import lift
+from descend.torch_optim.pacing import paceable, paced, settle
 from descend.torch_optim.pair import pair_step
 from descend.torch_optim.recorder import Recorder
 from descend.torch_optim.recording import record
 from descend.torch_optim.rounding import Nearest, Rounding
 from descend.torch_optim.saving import restore, saved
-from descend.torch_optim.steps import about, flat_step, over, slope_of
+from descend.torch_optim.steps import about, flat_step, no_closure, over, slope_of
 from descend.transform.chain import init_chain
 
 __all__ = ["Optimizer"]
@@ -74,6 +74,7 @@ class Optimizer(torch.optim.Optimizer):
             first step and paces lr from then on (see `descend.estimate.settings`); for other points it calibrates
             gains (`descend.estimate.gains`).
         key: randomness; the same key repeats the run. Default: fresh entropy, kept in ``optimizer.key``.
+        model: the module that parameter groups belong to, for ``step(loss, batch)``; default `params` if it is one.
         on_failure: what a failed evaluation does; default `Reject()`: the step is skipped, the failure counted in
             ``optimizer.ledger`` and the first one reported as a warning.
         rounding: how steps are written into bfloat16 and float16 parameters: `Nearest()` (default), which loses steps
@@ -103,12 +104,13 @@ class Optimizer(torch.optim.Optimizer):
         *parts: Part,
         lr: Rate | None = None,
         key: Key | int | None = None,
+        model: nn.Module | None = None,
         on_failure: OnFailure | None = None,
         rounding: Rounding = Nearest(),
         parallel: Parallel | None = None,
     ) -> None:
         self.estimators, self.chain, self._rule = split(parts)
-        self.model = params if isinstance(params, nn.Module) else None
+        self.model = params if model is None and isinstance(params, nn.Module) else model
         self.key, self.t, self.rejected = as_key(key), 0, 0
         self._is_anykey = key is None  # then a recorded run brings its own
         self.ledger, self.on_failure = Ledger(), on_failure
@@ -117,6 +119,7 @@ class Optimizer(torch.optim.Optimizer):
         self._recorder: Recorder | None = None
         self._residual: Tensor | None = None
         self.gains: Gains | None = None
+        self._masks: Masks = ()
         self._schedule = lr if callable(lr) else None
         self.settings: Settings | None = None
         self._pace: Pace | None = None
@@ -145,13 +148,14 @@ class Optimizer(torch.optim.Optimizer):
         self._stretches = stretches(self.parameters, owners)
         before = self._closure.population if "_closure" in self.__dict__ else None
         self._closure = Closure(
-            self.parameters, _no_closure, model=self.model, on_failure=self.on_failure, ledger=self.ledger
+            self.parameters, no_closure, model=self.model, on_failure=self.on_failure, ledger=self.ledger
         )
         if before is not None:
             self.population.tile, self.population.activations = before.tile, before.activations
         self._base: Oracle = self._closure if self.team is None else Shared(self._closure, self.team)
         self._walks = all(transform.separable for transform in self.chain) and self._rule is None
         self._chain = tuple(transform.bound(self.parameters.layout) for transform in self.chain)
+        self._masks = self._masks or masks_of(self.estimators, self.parameters.live())  # once, where training begins
         self._settings: Any = None
         self._refresh()
         check_answers(method := Descent(*self.chain, self._rule or Fixed(0.0)), method.needs, self._lifted)
@@ -169,7 +173,7 @@ class Optimizer(torch.optim.Optimizer):
                 "other hyperparameters per parameter group than lr and radius need transforms that act on each "
                 f"coordinate alone, and a fixed step; {self!r} has {[*self.chain, self._rule]}"
             )
-        self._lifted = self._lift()
+        self._lifted = lift(self)
         self._pair = None
         plain = self.settings is None and self._walks and not self.chain and len(self.param_groups) == 1
         self._streams = self._walks and streams(self._lifted, self._base, self.parameters.size)
@@ -184,26 +188,6 @@ class Optimizer(torch.optim.Optimizer):
                     f"{self.rounding!r} rounds steps that go block by block, and {self!r} makes a step of the whole "
                     "point; leave out rounding, or use transforms that act on each coordinate alone"
                 )
-
-    def _lift(self) -> Oracle:
-        """The closure's oracle under the estimators, or under the groups' own ones."""
-        estimators = list(self.estimators)
-        own = [(s, e) for s, e in zip(self._stretches, self._own, strict=True) if e is not None]
-        if own and estimators:
-            raise CompositionError(
-                f"a group has the estimator {own[0][1]!r} of its own, so the other groups are by autograd, and "
-                f"{estimators[0]!r} would have nothing to do; drop one of them"
-            )
-        if own:
-            estimators = [Hybrid(tuple(own))]
-        oracle: Oracle = self._base
-        for estimator in estimators:
-            if self.settings is not None:
-                estimator = with_settings(estimator, self.settings)
-            elif isinstance(estimator, RandomDirections | Evolution):
-                estimator = with_radii(estimator, self.gains, self.param_groups, self._stretches)
-            oracle = oracle | estimator
-        return oracle
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; transforms' memories of the parameters that were there are kept.
@@ -261,7 +245,7 @@ class Optimizer(torch.optim.Optimizer):
     step.hooked = True  # type: ignore[attr-defined]
 
     def _step(self, closure: Callable[..., Any] | None) -> float:
-        self._closure.closure = closure or _no_closure
+        self._closure.closure = closure or no_closure
         key = self.key.fold(self.t)
         if self._schedule is not None:
             for group in self.param_groups:
@@ -344,6 +328,7 @@ class Optimizer(torch.optim.Optimizer):
             slope.value,
             self.rounding,
             self._residual,
+            self.t - 1,
         )
         if self._recorder is not None and isinstance(gradient, Combination):
             self._recorder.taken(per_group, [weights for weights, _ in gradient.terms])
@@ -412,7 +397,3 @@ class Optimizer(torch.optim.Optimizer):
         super().__setstate__(state)
         self._is_bound = False
         self._bind()
-
-
-def _no_closure() -> float:
-    raise InvalidValue("the optimizer has no closure to ask; write step(closure)")

@@ -89,6 +89,8 @@ def pair_step(closure: Closure, estimator: RandomDirections) -> PairStep | None:
         estimator.samples == 1
         and estimator.coupling is Coupling.INDEPENDENT
         and estimator.rank is None
+        and estimator.curvature == 0
+        and estimator.mask is None
         and estimator.row.name == "central2"
         and estimator.law is not RandomLaw.SPHERE
         and not isinstance(estimator.radius, tuple)

@@ -16,6 +16,7 @@ from descend.direction import Combination, Dense
 from descend.errors import CompositionError, InvalidValue, StateMismatch
 from descend.estimate.base import Lifted
 from descend.estimate.evolution import Evolution
+from descend.estimate.per_example import PerExample
 from descend.estimate.random_directions import RandomDirections
 from descend.key import Key
 from descend.oracle import Ledger, Oracle
@@ -42,16 +43,17 @@ class _Step(NamedTuple):
     source: Combination
     rates: tuple[float, ...]
     key: Key
+    t: int
 
 
-def decided_by_key(oracle: Oracle) -> RandomDirections | Evolution:
+def decided_by_key(oracle: Oracle) -> RandomDirections | Evolution | PerExample:
     """The estimator of an oracle, if its directions are made from a key and nothing else.
 
     Raises:
         CompositionError: it is another one.
     """
     estimator = oracle.estimator if isinstance(oracle, Lifted) else None
-    if isinstance(estimator, RandomDirections | Evolution):
+    if isinstance(estimator, RandomDirections | Evolution | PerExample):
         return estimator
     raise CompositionError(
         f"a run is recorded as the weights of directions that a key decides, and {oracle!r} has a gradient of another "
@@ -160,7 +162,7 @@ class _Walk:
                 f"step {event.t} has {len(event.weights[0])} weights, but {estimator!r} has {z.count} directions; "
                 "the run was recorded by another version of descend"
             )
-        self.waiting.append(_Step(source, event.rates, key))
+        self.waiting.append(_Step(source, event.rates, key, event.t))
         if len(self.waiting) == SWEEP or isinstance(z, Dense):  # dense directions are not held for later
             self.finish()
 
@@ -226,6 +228,7 @@ def _sweep(optimizer: "Optimizer", steps: Sequence[_Step]) -> None:
                 math.nan,
                 optimizer.rounding,
                 optimizer._residual,
+                step.t,
             )
         after = part if len(blocks) == 1 else merged(states, part, block.start, block.stop, p.size)
     optimizer._states = after

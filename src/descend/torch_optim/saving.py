@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from descend.direction.masked import Mask
 from descend.errors import StateMismatch
 from descend.key import Key
 from descend.torch_optim.packing import check_groups, pack, unpack
@@ -22,6 +23,7 @@ def saved(optimizer: "Optimizer", packed: dict[str, Any]) -> dict[str, Any]:
         "key": optimizer.key.seed,
         "ledger": optimizer.ledger.plain(),
         "silence": optimizer._closure.silence,
+        "masks": [None if mask is None else mask.bits for mask in optimizer._masks],
         "gains": to_plain(optimizer.gains),
         "states": to_plain((optimizer._states, optimizer._rule_state)),
         "settings": to_plain((optimizer.settings, optimizer._pace)),
@@ -49,6 +51,10 @@ def restore(optimizer: "Optimizer", state_dict: dict[str, Any]) -> None:
     optimizer.t, optimizer.rejected, optimizer.key = rest["t"], rest["rejected"], Key(rest["key"])
     optimizer.ledger.restore(rest["ledger"])
     optimizer._closure.silence = rest["silence"]
+    device, d = optimizer.parameters.device, optimizer.parameters.size
+    bits = rest.get("masks", [])
+    if bits:  # those of the weights that the saved run began with, not of these
+        optimizer._masks = tuple(None if b is None else Mask(b.to(device), d) for b in bits)
     optimizer.gains = from_plain(rest["gains"])
     optimizer.settings, optimizer._pace = from_plain(rest["settings"]) if "settings" in rest else (None, None)
     restored = from_plain(rest["states"])

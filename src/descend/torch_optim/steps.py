@@ -11,13 +11,19 @@ from descend.descent import Descent, DescentState
 from descend.errors import InvalidValue
 from descend.key import Key
 from descend.oracle import Closure, Oracle, Slope
+from descend.oracle.examples import Over
 from descend.step.fixed import Fixed, FixedState
 from descend.torch_optim.groups import Rates
 
 if TYPE_CHECKING:
     from descend.torch_optim.optimizer import Optimizer
 
-__all__ = ["about", "flat_step", "over", "slope_of"]
+__all__ = ["about", "flat_step", "no_closure", "over", "slope_of"]
+
+
+def no_closure() -> float:
+    """What is asked before there is a closure."""
+    raise InvalidValue("the optimizer has no closure to ask; write step(closure)")
 
 
 def over(model: nn.Module | None, loss: Callable[..., Any] | None, batch: Any) -> Callable[[], Any]:
@@ -28,7 +34,7 @@ def over(model: nn.Module | None, loss: Callable[..., Any] | None, batch: Any) -
             f"{'no loss' if model is not None else 'parameters without their module'}; write "
             f"{'step(loss, batch)' if model is not None else 'Optimizer(model, ...), or step(closure)'}"
         )
-    return lambda: loss(model, batch)
+    return Over(loss, model, batch)
 
 
 def slope_of(closure: Closure, lifted: Oracle, key: Key, in_place: bool) -> Slope:

@@ -11,11 +11,14 @@ from descend.transform.newton import GaussNewton, Newton, NewtonCG
 from descend.transform.orthogonal import NewtonSchulz, Orthogonalize, as_adam, polar, spectral
 from descend.transform.secant import BFGS, LBFGS, SR1
 from descend.transform.sign import Lion, Rprop, Sign
+from descend.transform.variance import SVRG
+from descend.transform.window import WindowAdam
 
 __all__ = [
     "BFGS",
     "LBFGS",
     "SR1",
+    "SVRG",
     "AdaGrad",
     "Adam",
     "AdamW",
@@ -39,6 +42,7 @@ __all__ = [
     "Sign",
     "Transform",
     "WeightDecay",
+    "WindowAdam",
     "as_adam",
     "averaged",
     "polar",
