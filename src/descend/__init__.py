@@ -127,6 +127,7 @@ if TYPE_CHECKING:
     )
     from descend.torch_optim import (
         Feedback,
+        Nearest,
         Optimizer,
         Stochastic,
         Trajectory,
@@ -200,7 +201,7 @@ _ROOMS = {
         "Polynomial", "Power", "StrongWolfe", "TrustRegion", "WarmUp",
     ],
     "torch_optim": [
-        "Feedback", "Optimizer", "Stochastic", "Trajectory", "replay",
+        "Feedback", "Nearest", "Optimizer", "Stochastic", "Trajectory", "replay",
     ],
     "transform": [
         "AdaGrad", "Adam", "AdamW", "BFGS", "ClipNorm", "ClipValue", "ConjugateGradient", "GaussNewton",
@@ -270,6 +271,7 @@ __all__ = [
     "MeZO",
     "Module",
     "NAdam",
+    "Nearest",
     "Negated",
     "Newton",
     "NewtonCG",

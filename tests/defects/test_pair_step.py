@@ -58,7 +58,7 @@ def _run(
 @pytest.mark.filterwarnings("ignore:an evaluation failed:RuntimeWarning")
 @pytest.mark.parametrize("shapes", [[(7,)], [(2, 3), (), (5,)]], ids=["one tensor", "three tensors"])
 @pytest.mark.parametrize("noisy", [False, True], ids=["exact", "noisy"])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", CASES)
 def test_pair_and_general_path_agree(
     name: str, dtype: torch.dtype, noisy: bool, shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch

@@ -76,6 +76,7 @@ def test_every_estimator_keeps(name: str, contract: Callable[[Estimator], None])
 
 
 BIASED = {
+    "EGGROLL": "measures losses in units of their own spread",
     "Guided halfway": "trusts its surrogate",
     "RandomCoordinates cyclic": "is right over a cycle",
 }

@@ -392,7 +392,7 @@ def test_a_run_whose_first_step_was_rejected_is_not_begun_twice(tmp_path: Path) 
     def go(name: str, *stops: int) -> tuple[torch.nn.Module, Recording]:
         for stop in stops:
             model = network()
-            optimizer = Recording(model, SPSA(), key=11)
+            optimizer = Recording(model.parameters(), SPSA(), key=11)  # without the module, so that gains are found
             optimizer.record(tmp_path / name)
             while optimizer.t < stop:
                 t = optimizer.t  # step 0 calibrates its gains, and fails then

@@ -15,7 +15,7 @@ Sarkar et al. (2025), "Evolution strategies at the hyperscale" (EGGROLL: rank on
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -95,7 +95,8 @@ class Evolution(Estimator):
     shaping: str = "z-score"
     law: RandomLaw | str = RandomLaw.SIGN
     hold: int = 1
-    epoch: int = 0
+    epoch: int = field(default=0, repr=False, compare=False)  # which subspace is held; `at` puts it
+    seed: int = field(default=0, repr=False, compare=False)  # of the run whose subspaces they are
 
     forgives = True
 
@@ -112,7 +113,7 @@ class Evolution(Estimator):
         check_rank(self.rank, self.hold, self.law, Coupling.INDEPENDENT)  # type: ignore[arg-type]
         radii = [h for *_, h in self.radius] if isinstance(self.radius, tuple) else [self.radius]
         for h in radii:
-            if not callable(h) and not (h is not None and math.isfinite(h) and h > 0):
+            if not callable(h) and not (isinstance(h, int | float) and math.isfinite(h) and h > 0):
                 raise InvalidValue(f"radius must be a finite number > 0, got {h!r}; write radius=1e-2")
 
     def __repr__(self) -> str:
@@ -174,7 +175,7 @@ class Evolution(Estimator):
         assert isinstance(self.law, RandomLaw)
         if self.rank is None:
             return draw(self.law, Coupling.INDEPENDENT, self.pairs, x, key)
-        held = Key(0).fold("subspace", self.epoch) if self.hold > 1 else None
+        held = Key(self.seed).fold("subspace", self.epoch) if self.hold > 1 else None
         return low_rank(self.law, Coupling.INDEPENDENT, self.pairs, self.rank, key, layout_of(x, layout), held)
 
 

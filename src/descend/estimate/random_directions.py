@@ -85,6 +85,7 @@ class RandomDirections(Estimator):
     curvature: float = 0.0
     mask: Magnitude | Mask | None = None
     epoch: int = field(default=0, repr=False, compare=False)  # which subspace is held; `at` puts it
+    seed: int = field(default=0, repr=False, compare=False)  # of the run whose subspaces they are
     row: Stencil = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -183,7 +184,7 @@ class RandomDirections(Estimator):
     def directions(self, x: Tensor, key: Key, layout: Layout | None = None) -> Directions:
         """The directions at x under a key; small blocks are made dense at once, since they are used twice."""
         if self.rank is not None:
-            held = Key(0).fold("subspace", self.epoch) if self.hold > 1 else None
+            held = Key(self.seed).fold("subspace", self.epoch) if self.hold > 1 else None
             return low_rank(self.law, self.coupling, self.samples, self.rank, key, layout_of(x, layout), held)  # type: ignore[arg-type]
         z = draw(self.law, self.coupling, self.samples, x, key)  # type: ignore[arg-type]  # names are members by now
         z = z if self.mask is None else self._masked(z)

@@ -143,7 +143,11 @@ class Closure(Leaf):
             with population.probe(directions, row, scale):
                 return evaluate(self.loss_here, key, self.ledger, self.on_failure)
 
-        return self._each(scales, key, ask)
+        failures = self.ledger.failures
+        values = self._each(scales, key, ask)
+        if self.ledger.failures == failures:
+            population.give_up()
+        return values
 
     def _goes_together(self, directions: Directions, scales: Tensor) -> bool:
         """Whether probes are tried as one forward: their directions act on activations, or the loss is functional."""

@@ -11,9 +11,8 @@ _SMALL = 2**16  # elements that cost nothing to copy
 class Kept:
     """While it is open a model may run as often as it likes; afterwards its buffers are as they were, bit for bit.
 
-    `again` puts them back in between, so that no probe sees what the probe before it left. Only modules that are
-    training write to their buffers. Large ones that stayed as they were (masks, weights in integers) are not copied
-    again.
+    `again` puts them back in between, so that no probe sees what the probe before it left. Large ones of integers that
+    stayed as they were the first time (masks, quantised weights) are not copied again.
     """
 
     def __init__(self, model: nn.Module | None) -> None:
@@ -24,9 +23,8 @@ class Kept:
     def __enter__(self) -> "Kept":
         modules = [] if self._model is None else self._model.modules()
         self._held = [
-            _Buffer(m, name, b, copied=b.numel() <= _SMALL or (id(m), name) not in self._still)
+            _Buffer(m, name, b, copied=_changeable(b) or (id(m), name) not in self._still)
             for m in modules
-            if m.training
             for name, b in m._buffers.items()
             if b is not None
         ]
@@ -42,6 +40,10 @@ class Kept:
         for buffer in self._held:
             (self._still.discard if buffer.changed else self._still.add)((id(buffer.module), buffer.name))
         self._held = []
+
+
+def _changeable(buffer: Tensor) -> bool:
+    return buffer.numel() <= _SMALL or buffer.is_floating_point()
 
 
 class _Buffer:

@@ -51,6 +51,7 @@ class Population:
         self.unseen = set(range(len(parameters.tensors)))
         self.escaped: set[int] = set()
         self._widest = 0
+        self._suspect: Exception | None = None
         self._scratch = Scratch()
 
     def applies(self, scales: Tensor) -> bool:
@@ -107,10 +108,16 @@ class Population:
                 except (BudgetExhausted, torch.OutOfMemoryError):
                     raise
                 except Exception as error:
-                    self._give_up(error)
-                    return None
-                randomness.again()
-                kept.again()
+                    again = self._suspect is None and bool(ledger.counts)
+                    self._suspect = error
+                    if not again:
+                        return None
+                    ledger.fail(in_short(error))  # it may have been the loss's own, and gone
+                    continue
+                finally:
+                    randomness.again()
+                    kept.again()
+                self._suspect = None
                 found.append(losses.flatten(1).mean(1) if reduce and losses.dim() > 1 else losses)
                 done = some.stop
         return _settled(torch.cat(found), ledger, policy)[back]
@@ -132,6 +139,7 @@ class Population:
                         found.append(torch.as_tensor(answer()).detach().to("cpu", torch.float64))
                     randomness.again()
                     kept.again()
+        self.give_up()
         stacked = _per_example(torch.stack(found), 1)
         return stacked.view(*scales.shape, -1)
 
@@ -143,15 +151,15 @@ class Population:
         """
         if not self.unseen:
             return False
-        live, at_home = self.parameters.live(), value()
-        for i in self.unseen:
-            before = live[i].clone()
-            try:
-                live[i].mul_(1.125).add_(0.0625)
-                if value() != at_home:
-                    self.escaped.add(i)
-            finally:
-                live[i].copy_(before)
+        with self.kept as kept:
+            at_home = value()
+            kept.again()
+            if self._changes(self.unseen, at_home, value):  # mostly none does: then one by one is not asked
+                kept.again()
+                for i in self.unseen:
+                    if self._changes({i}, at_home, value):
+                        self.escaped.add(i)
+                    kept.again()
         self.unseen = set()
         if self.escaped:
             names = ", ".join(self.parameters.layout.names[i] for i in sorted(self.escaped))
@@ -162,6 +170,18 @@ class Population:
                 stacklevel=6,
             )
         return bool(self.escaped)
+
+    def _changes(self, places: set[int], at_home: float, value: Callable[[], float]) -> bool:
+        """Whether the loss is another one when these parameters are moved; they are put back."""
+        live = self.parameters.live()
+        before = {i: live[i].clone() for i in places}
+        try:
+            for i in places:
+                live[i].mul_(1.125).add_(0.0625)
+            return value() != at_home
+        finally:
+            for i, values in before.items():
+                live[i].copy_(values)
 
     def _forward(self, directions: Directions, rows: list[int], amounts: list[float], answer: Answer) -> Tensor:
         """One forward for all of these members: (n,) or (n, b), float64 on the CPU."""
@@ -195,11 +215,11 @@ class Population:
         self.unseen -= move.seen
         self._widest = max(self._widest, move.widest, 1)
 
-    def _give_up(self, error: Exception) -> None:
-        self.together, self.reason = (
-            False,
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-        )
+    def give_up(self) -> None:
+        """One by one the members answered, and twice they did not as one forward: from now on they are asked so."""
+        if self._suspect is None:
+            return
+        self.together, self.reason, self._suspect = False, in_short(self._suspect), None
         warnings.warn(
             f"the population is evaluated member by member, because its members cannot run as one forward "
             f"({self.reason}); everything else stays as it is",

@@ -160,7 +160,7 @@ def hyperparameters(estimators: Sequence[Estimator], chain: Sequence[Transform[A
                 found[field.name] = value
     found = {name: value for name, value in found.items() if name not in twice}
     for estimator in estimators:
-        if isinstance(estimator, RandomDirections | Evolution) and isinstance(estimator.radius, float | None):
+        if isinstance(estimator, RandomDirections | Evolution) and isinstance(estimator.radius, int | float | None):
             found["radius"] = estimator.radius
     return found
 
@@ -211,15 +211,17 @@ def with_radii(
     return replace(estimator, radius=tuple((a, b, r) for (a, b), r in zip(stretches, radii, strict=True)))
 
 
-def streams(lifted: Oracle, base: Oracle, size: int) -> bool:
+def streams(lifted: Oracle, base: Oracle, parameters: Parameters) -> bool:
     """Whether an estimate is made by moving the parameters within the forward, without a copy of them.
 
     It is where directions act on activations or losses of examples are asked, which only the live parameters answer,
-    and where the parameters are many, if directions are seeded and the radius is set.
+    and where the parameters are many, or narrower than float32 so that a move is lost in their own grid, if directions
+    are seeded and the radius is set.
     """
     if not isinstance(lifted, Lifted) or lifted.base is not base:
         return False
-    return _streams(lifted.estimator, size > BLOCK)
+    narrow = any(p.dtype.itemsize < 4 for p in parameters.tensors)
+    return _streams(lifted.estimator, narrow or parameters.size > BLOCK)
 
 
 def _streams(estimator: Estimator, large: bool) -> bool:

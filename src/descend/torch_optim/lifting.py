@@ -1,5 +1,6 @@
 """The oracle that an optimizer asks: its closure, shared out or not, under the estimators as they are at this step."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from descend.errors import CompositionError
@@ -33,5 +34,7 @@ def lift(optimizer: "Optimizer") -> Oracle:
             estimator = with_settings(estimator, optimizer.settings)
         elif isinstance(estimator, RandomDirections | Evolution):
             estimator = with_radii(estimator, optimizer.gains, optimizer.param_groups, optimizer._stretches)
+        if isinstance(estimator, RandomDirections | Evolution) and estimator.hold > 1:
+            estimator = replace(estimator, seed=optimizer.key.seed)
         oracle = oracle | estimator
     return oracle

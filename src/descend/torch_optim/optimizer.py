@@ -51,7 +51,7 @@ from descend.torch_optim.pacing import paceable, paced, settle
 from descend.torch_optim.pair import pair_step
 from descend.torch_optim.recorder import Recorder
 from descend.torch_optim.recording import record
-from descend.torch_optim.rounding import Nearest, Rounding
+from descend.torch_optim.rounding import Nearest, Rounding, as_rounding
 from descend.torch_optim.saving import restore, saved
 from descend.torch_optim.steps import about, flat_step, no_closure, over, slope_of
 from descend.transform.chain import init_chain
@@ -114,7 +114,7 @@ class Optimizer(torch.optim.Optimizer):
         self.key, self.t, self.rejected = as_key(key), 0, 0
         self._is_anykey = key is None  # then a recorded run brings its own
         self.ledger, self.on_failure = Ledger(), on_failure
-        self.rounding, self.parallel = rounding, parallel
+        self.rounding, self.parallel = as_rounding(rounding), parallel
         self.team = None if parallel is None else parallel.connect()
         self._recorder: Recorder | None = None
         self._residual: Tensor | None = None
@@ -176,8 +176,8 @@ class Optimizer(torch.optim.Optimizer):
         self._lifted = lift(self)
         self._pair = None
         plain = self.settings is None and self._walks and not self.chain and len(self.param_groups) == 1
-        self._streams = self._walks and streams(self._lifted, self._base, self.parameters.size)
-        if plain and isinstance(self._lifted, Lifted):
+        self._streams = self._walks and streams(self._lifted, self._base, self.parameters)
+        if plain and not self._streams and isinstance(self._lifted, Lifted):
             estimator = self._lifted.estimator
             if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
                 self._pair = pair_step(self._closure, estimator)
@@ -219,7 +219,8 @@ class Optimizer(torch.optim.Optimizer):
             closure: returns the loss. Without it the parameters' .grad are used as they are, which only autograd's
                 gradients and a fixed step allow; then it returns None. With a batch it is asked as
                 ``closure(model, batch)`` and may return one loss per example, (b,), of which the mean counts.
-            batch: the examples, in whatever form the loss takes them; for optimizers that were given a module.
+            batch: the examples, in whatever form the loss takes them; for optimizers that were given a module. Tensors
+                that the loss keeps are of no use afterwards, as it may run for many members at once.
         """
         self._closure.functional = batch is not None
         if batch is not None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from descend.direction import Combination
+from descend.direction import Combination, Seeded
 from descend.estimate.base import Estimator
 from descend.estimate.draw import Coupling, RandomLaw
 from descend.estimate.evolution import Evolution
 from descend.estimate.random_directions import RandomDirections
 from descend.estimate.settings import Pace, Settings, settle_settings, typical_size
 from descend.key import Key
+from descend.noise import Law
 from descend.oracle import Slope
 from descend.transform.chain import Transform
 
@@ -86,8 +87,11 @@ def paced(optimizer: "Optimizer", slope: Slope, key: Key) -> float:
         squares = slope.gradient.length() ** 2 / slope.gradient.size
     centre = math.nan
     symmetric = math.isnan(slope.value)  # a one-sided formula has asked the centre
-    if symmetric and optimizer.team is None and settings.looks(pace):
-        centre = optimizer._closure.value_here(key)
+    if symmetric and settings.looks(pace):
+        size = optimizer.parameters.size
+        here = torch.empty(size, dtype=optimizer.parameters.dtype, device="meta")
+        home = torch.zeros(1, 1, dtype=torch.float64)  # not moved at all, whatever the direction
+        centre = float(optimizer._base.along(here, Seeded(key, Law.SIGN, 1, size), home, key))
     optimizer._pace, rate = settings.advance(pace, squares, slope.loss, centre)
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -95,6 +95,7 @@ def pair_step(closure: Closure, estimator: RandomDirections) -> PairStep | None:
         and estimator.law is not RandomLaw.SPHERE
         and not isinstance(estimator.radius, tuple)
         and parameters.size <= BLOCK
+        and parameters.dtype.itemsize >= 4
         and all(p.dtype == parameters.dtype and p.is_contiguous() for p in parameters.tensors)
     )
     if not fits or isinstance(estimator.radius, tuple):

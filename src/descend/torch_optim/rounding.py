@@ -17,11 +17,12 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from descend.errors import InvalidValue
 from descend.key import Key
 from descend.layout import add_all, copy_all
 from descend.noise import round_stochastically
 
-__all__ = ["Feedback", "Nearest", "Rounding", "Stochastic"]
+__all__ = ["Feedback", "Nearest", "Rounding", "Stochastic", "as_rounding"]
 
 _NARROW = frozenset((torch.bfloat16, torch.float16))
 
@@ -151,6 +152,17 @@ class Feedback(Rounding):
         if residual.dtype in _NARROW:
             round_stochastically(step, residual.dtype, seed, start=start)
         residual.copy_(step)
+
+
+def as_rounding(rounding: Rounding) -> Rounding:
+    """The object a user gave, or a sentence if it is none.
+
+    >>> as_rounding(Stochastic())
+    Stochastic()
+    """
+    if not isinstance(rounding, Rounding):
+        raise InvalidValue(f"rounding must be an object such as Stochastic(), got {rounding!r}; call the class")
+    return rounding
 
 
 def _shaped(flat: Tensor, pieces: Sequence[Tensor]) -> list[Tensor]:

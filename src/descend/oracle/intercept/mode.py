@@ -23,7 +23,7 @@ __all__ = ["Intercept"]
 _ABOUT = {
     Tensor.size, Tensor.dim, Tensor.numel, Tensor.stride, Tensor.is_contiguous, Tensor.element_size, Tensor.data_ptr,
     Tensor.is_floating_point, Tensor.is_complex, Tensor.storage_offset, Tensor.ndimension, Tensor.nelement,
-    Tensor.get_device, Tensor.__hash__, Tensor.__len__, Tensor.requires_grad_, Tensor.type, Tensor.untyped_storage,
+    Tensor.get_device, Tensor.__hash__, Tensor.__len__, Tensor.requires_grad_, Tensor.untyped_storage,
     torch.is_floating_point, torch.is_complex, torch.numel,
 } | {
     getattr(Tensor, name).__get__
@@ -38,6 +38,8 @@ _ABOUT = {
 _RULES = (
     products.HANDLERS | lookups.HANDLERS | convolutions.HANDLERS | norms.HANDLERS | attention.HANDLERS | views.HANDLERS
 )  # function -> rule(move, function, its arguments), which answers None where it does not apply
+
+_CONVERSIONS = {Tensor.float, Tensor.double, Tensor.to, Tensor.type, Tensor.type_as}
 
 _UNKNOWN = {"out", "alpha", "beta"}  # what the rules do not know
 
@@ -59,7 +61,7 @@ class Intercept(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in _ABOUT:
+        if func in _ABOUT or (func is Tensor.type and len(args) == 1):
             return func(*args, **kwargs)
         body = _BODIES.get(func)
         if body is not None:
@@ -75,7 +77,9 @@ class Intercept(TorchFunctionMode):
         answer = func(*args, **kwargs)
         if swap.swapped and isinstance(answer, Tensor):
             self.move.widest = max(self.move.widest, answer.numel())
-        return answer if swap.dtype is None else _narrowed(answer, swap.dtype)
+        # torch's own answer is wider than the parameter if what stands beside it is, or if it was asked for
+        wide = swap.beside or func in _CONVERSIONS or "dtype" in kwargs
+        return answer if swap.dtype is None or wide else _narrowed(answer, swap.dtype)
 
 
 class _Swap:
@@ -87,7 +91,7 @@ class _Swap:
     def __init__(self, move: Move) -> None:
         self.move = move
         self.dtype: torch.dtype | None = None
-        self.swapped = False
+        self.swapped = self.beside = False
 
     def __call__(self, value: Any) -> Any:
         if not _holds_parameter(self.move, value):
@@ -99,6 +103,9 @@ class _Swap:
         if isinstance(value, Tensor):
             origin = self.move.origin(value)
             if origin is None:
+                self.beside = self.beside or (
+                    value.is_floating_point() and value.dim() > 0 and value.dtype.itemsize > 2
+                )
                 return value
             self.swapped = True
             made = self.move.copy(origin) if origin is value else self.move.copy(origin).transpose(0, 1)
