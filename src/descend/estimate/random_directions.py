@@ -188,7 +188,8 @@ class RandomDirections(Estimator):
             return low_rank(self.law, self.coupling, self.samples, self.rank, key, layout_of(x, layout), held)  # type: ignore[arg-type]
         z = draw(self.law, self.coupling, self.samples, x, key)  # type: ignore[arg-type]  # names are members by now
         z = z if self.mask is None else self._masked(z)
-        small = self.samples * x.numel() <= BLOCK and not isinstance(z, Dense) and not x.is_meta
+        wide = x.dtype.itemsize >= 4 and not x.is_meta  # narrow ones would be rounded before they are summed
+        small = wide and self.samples * x.numel() <= BLOCK and not isinstance(z, Dense)
         return Dense(z.dense(x)) if small else z
 
     def _masked(self, z: Directions) -> Directions:
