@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
+import triton  # pyright: ignore[reportMissingImports]
+import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
@@ -151,7 +151,7 @@ def fill(out: Tensor, seed: int, law: Law, start: int, member: int) -> None:
     first, programs = _cover(law, start, out.shape[-1])
     place = (n, stride, out.shape[-1], start, _signed(member), *_halves(seed), first, programs)
     with _on(out):
-        _fill[(programs * n,)](out, *place, law.tag, law.unit, _LANES[law], enable_fp_fusion=False)
+        _fill[(programs * n,)](out, *place, law.tag, law.unit, _LANES[law], enable_fp_fusion=False)  # pyright: ignore[reportIndexIssue]
     increment_version(out)
 
 
@@ -161,7 +161,7 @@ def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int)
     bits = struct.unpack("<q", struct.pack("<d", scale))[0]
     place = (out.shape[0], start, _signed(member), *_halves(seed), first, bits)
     with _on(out):
-        _add[(programs,)](out, *place, law.tag, law.unit, _LANES[law], _work(out), enable_fp_fusion=False)
+        _add[(programs,)](out, *place, law.tag, law.unit, _LANES[law], _work(out), enable_fp_fusion=False)  # pyright: ignore[reportIndexIssue]
     increment_version(out)
 
 
@@ -177,7 +177,7 @@ def combine(out: Tensor, seed: int, law: Law, weights: Tensor, start: int, membe
     place = (len(weights), out.shape[0], start, _signed(member), *_halves(seed), first)
     constants = (law.tag, law.unit, _LANES[law], _work(out), min(law.per_word * 4, 32))
     with _on(out):
-        _combine[(programs,)](out, weights.to(out.device), *place, *constants, enable_fp_fusion=False)
+        _combine[(programs,)](out, weights.to(out.device), *place, *constants, enable_fp_fusion=False)  # pyright: ignore[reportIndexIssue]
     increment_version(out)
 
 
