@@ -31,7 +31,7 @@ from .train import Plan, Run, train
 SPLIT = dd.Key(0).fold("split")
 """Whatever the key of a job, the split is the same."""
 
-QUICK, FULL = (1200, 32, 4096, 8), (10_000, 64, 0, 20)
+QUICK, FULL = (800, 32, 4096, 8), (10_000, 64, 0, 20)
 """Forwards of a run, snippets in a mini-batch, snippets to learn from (0: all), and points of a learning curve."""
 
 
@@ -131,7 +131,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.sentiment", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("--full", action="store_true", help="10,000 forwards a run, all snippets, two more methods: about half an hour")
-    add("--forwards", type=_count, help="forward passes of a run (default 1,200, with --full 10,000)")
+    add("--forwards", type=_count, help="forward passes of a run (default 800, with --full 10,000)")
     add("--snippets", type=_count, help="how many snippets to learn from (default 4,096, with --full all)")
     add("--batch", type=_count, help="snippets in a mini-batch, an even number (default 32, with --full 64)")
     add("--keys", type=_count, default=3, help="runs of each method (default %(default)s)")
