@@ -5,6 +5,7 @@ A layout names every parameter and gives its shape and global flat offset. The i
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,21 @@ class Layout:
     def size(self) -> int:
         """The dimension d of the point."""
         return sum(self.sizes)
+
+    def overlaps(self, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """The parameters that elements start..stop lie in, each with its stretch of them: (place, low, high).
+
+        >>> Layout(("weight", "bias"), ((2, 3), (2,))).overlaps(4, 7)
+        [(0, 4, 6), (1, 6, 7)]
+        """
+        found = []
+        for place in range(max(0, bisect_right(self.offsets, start) - 1), len(self.offsets)):
+            if self.offsets[place] >= stop:
+                break
+            low, high = max(start, self.offsets[place]), min(stop, self.offsets[place] + self.sizes[place])
+            if low < high:
+                found.append((place, low, high))
+        return found
 
     def unflatten(self, x: Tensor) -> list[Tensor]:
         """Views of a flat point (..., d), one per parameter, shaped (..., *shape)."""

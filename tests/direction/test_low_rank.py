@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from descend.direction import Combination, LowRank, Scaled, mirrored
-from descend.direction.low_rank import _terms, matrix_shape
+from descend.direction.low_rank import exact_terms, matrix_shape
 from descend.errors import InvalidValue
 from descend.key import Key
 from descend.layout import Layout
@@ -89,7 +89,7 @@ def test_an_update_with_signs_is_the_same_bits_in_any_order_of_summation():
     assert torch.equal(whole, parts)
     found = z.factors(0, list(range(200)), start)
     left, right = found.left[..., 0], found.right[..., 0]
-    terms = torch.tensor(_terms(tuple(weights), 1, torch.float32, Law.SIGN), dtype=torch.float32)
+    terms = torch.tensor(exact_terms(tuple(weights), 1, torch.float32, Law.SIGN), dtype=torch.float32)
     backwards = torch.zeros(60, 20)
     for i in reversed(range(200)):
         backwards += terms[i] * left[i][:, None] * right[i][None]

@@ -9,6 +9,7 @@ from descend.direction.low_rank import LowRank
 from descend.direction.masked import Mask, Masked
 from descend.direction.pieces import Pieces
 from descend.direction.rows import Rows, mirrored
+from descend.direction.scratch import Scratch
 from descend.direction.seeded import Seeded
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Pieces",
     "Rows",
     "Scaled",
+    "Scratch",
     "Seeded",
     "Stretch",
     "as_dense",

@@ -9,7 +9,6 @@ Vectors, and matrices too small to gain anything, move along independent signs.
 Wen, Vicol, Ba, Tran and Grosse (2018), "Flipout: efficient pseudo-independent weight perturbations on mini-batches".
 """
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,10 +18,7 @@ from torch import Tensor
 
 from descend import noise
 from descend.direction.base import Directions, as_list
-from descend.direction.low_rank import (
-    _terms,  # pyright: ignore[reportPrivateUsage]
-    matrix_shape,
-)
+from descend.direction.low_rank import cover, exact_terms, matrix_shape
 from descend.direction.seeded import Seeded
 from descend.key import Key
 from descend.layout import Layout
@@ -119,9 +115,7 @@ class Flipout(Directions):
                 out.addcmul_((x[..., low:high].to(out.dtype) * r[:, None, low:high]) @ u, s[:, None])
 
     def lookup(self, row: int, start: int, width: int, needed: Tensor, like: Tensor) -> Tensor:
-        place = bisect_right(self.layout.offsets, start) - 1
-        while self.layout.sizes[place] == 0:
-            place -= 1
+        place = self.layout.overlaps(start, start + 1)[0][0]
         if self.matrices[place] is None or self.matrices[place][1] != width:  # type: ignore[index]
             return super().lookup(row, start, width, needed, like)
         r, s = self._flips(place, like)
@@ -130,33 +124,15 @@ class Flipout(Directions):
             kept = self._made["rows"] = needed, self.shared.lookup(0, start, width, needed, like)
         return kept[1] * (r[row][needed].to(like.dtype)[:, None] * s[row].to(like.dtype))
 
-    def _pieces(self, start: int, stop: int) -> list[tuple[int, int, int]]:
-        """The parameters that elements start..stop lie in, with the stretch of each: (place, low, high)."""
-        offsets, sizes, found = self.layout.offsets, self.layout.sizes, []
-        for place in range(max(0, bisect_right(offsets, start) - 1), len(offsets)):
-            if offsets[place] >= stop:
-                break
-            low, high = max(start, offsets[place]), min(stop, offsets[place] + sizes[place])
-            if low < high:
-                found.append((place, low, high))
-        return found
-
-    def _cover(self, place: int, low: int, high: int) -> tuple[int, int, int]:
-        """The rows a..b of a parameter's matrix that hold elements low..high, and how many elements come before low."""
-        n = self.matrices[place][1]  # type: ignore[index]
-        offset = self.layout.offsets[place]
-        a = (low - offset) // n
-        return a, -(-(high - offset) // n), low - offset - a * n
-
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
         out = torch.empty(last - first, stop - start, dtype=like.dtype, device=like.device)
-        for place, low, high in self._pieces(start, stop):
+        for place, low, high in self.layout.overlaps(start, stop):
             part = out[:, low - start : high - start]
             if self.matrices[place] is None:
                 noise.fill(part, self.key.seed, _SIGN, start=low, member=first)
                 continue
             r, s = (flips[first:last] for flips in self._flips(place, like))
-            a, b, skip = self._cover(place, low, high)
+            a, b, skip = cover(self.matrices[place], self.layout.offsets[place], low, high)
             flips = (r[:, a:b, None] * s[:, None]).flatten(1)[:, skip : skip + high - low]
             noise.fill(part[0], self.shared.key.seed, _SIGN, start=low)
             part[1:] = part[0]
@@ -172,15 +148,15 @@ class Flipout(Directions):
 
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         """out += U * sum_b w_b r_b s_b^T: one matrix product per parameter, rounded once."""
-        terms = _terms(tuple(weights), 1, out.dtype, _SIGN)
+        terms = exact_terms(tuple(weights), 1, out.dtype, _SIGN)
         wide = torch.promote_types(out.dtype, torch.float32)
-        for place, low, high in self._pieces(start, start + out.numel()):
+        for place, low, high in self.layout.overlaps(start, start + out.numel()):
             part = out[low - start : high - start]
             if self.matrices[place] is None:
                 noise.combine(part, self.key.seed, _SIGN, weights, start=low)
                 continue
             r, s = self._flips(place, out)
-            a, b, skip = self._cover(place, low, high)
+            a, b, skip = cover(self.matrices[place], self.layout.offsets[place], low, high)
             coefficients = torch.tensor(terms, dtype=wide, device=out.device)
             change = (r[:, a:b].to(wide) * coefficients[:, None]).t() @ s.to(wide)
             u = torch.empty(high - low, dtype=wide, device=out.device)

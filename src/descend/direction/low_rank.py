@@ -10,7 +10,6 @@ fine-tuning for language models with low-rank structures" (LOZO, which keeps B f
 """
 
 import math
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,11 +19,12 @@ from torch import Tensor
 
 from descend import noise
 from descend.direction.base import Directions, Factors, as_list
+from descend.direction.scratch import Scratch
 from descend.errors import InvalidValue
 from descend.key import Key
 from descend.layout import Layout
 
-__all__ = ["LowRank", "matrix_shape"]
+__all__ = ["LowRank", "cover", "exact_terms", "matrix_shape"]
 
 
 def matrix_shape(shape: tuple[int, ...], rank: int) -> tuple[int, int] | None:
@@ -68,7 +68,8 @@ class LowRank(Directions):
     rank: int
     layout: Layout
     right: Key | None = None
-    _last: list[Any] = field(default_factory=lambda: [None, None, None], init=False, repr=False)
+    _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False)
     _made: dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     acts = True
@@ -112,10 +113,9 @@ class LowRank(Directions):
 
     def _indices(self, named: tuple[int, ...], low: int, device: torch.device) -> Tensor:
         """Where the named rows stand after `low`; the same for every parameter, so it is made once."""
-        if self._last[0] != named:
-            self._last[0] = named
-            self._last[1] = (torch.tensor(named) - low).to(device)
-        return self._last[1]
+        if self._last.get("named") != named:
+            self._last.update(named=named, index=(torch.tensor(named) - low).to(device))
+        return self._last["index"]
 
     def start_of(self, place: int) -> int:
         return self.layout.offsets[place]
@@ -133,73 +133,66 @@ class LowRank(Directions):
             self._made[name] = left.view(-1, m, self.rank), right.view(-1, n, self.rank)
         return self._made[name]
 
-    def _pieces(self, start: int, stop: int) -> list[tuple[int, int, int]]:
-        """The parameters that elements start..stop lie in, with the stretch of each: (place, low, high)."""
-        offsets, sizes, found = self.layout.offsets, self.layout.sizes, []
-        for place in range(max(0, bisect_right(offsets, start) - 1), len(offsets)):
-            if offsets[place] >= stop:
-                break
-            low, high = max(start, offsets[place]), min(stop, offsets[place] + sizes[place])
-            if low < high:
-                found.append((place, low, high))
-        return found
-
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
         out = torch.empty(last - first, stop - start, dtype=like.dtype, device=like.device)
-        for place, low, high in self._pieces(start, stop):
+        for place, low, high in self.layout.overlaps(start, stop):
             part = out[:, low - start : high - start]
             matrix = self.matrices[place]
             if matrix is None:
                 noise.fill(part, self.key.seed, self.law, start=low, member=first)
                 continue
             left, right = self._pair(place, first, last, like)
-            a, b, skip = self._cover(place, low, high)
+            a, b, skip = cover(self.matrices[place], self.layout.offsets[place], low, high)
             wide = torch.promote_types(like.dtype, torch.float32)
             block = torch.bmm(left[:, a:b].to(wide), right.to(wide).transpose(1, 2)).mul_(1 / math.sqrt(self.rank))
             part.copy_(block.flatten(1)[:, skip : skip + high - low])
         return out
 
-    def _cover(self, place: int, low: int, high: int) -> tuple[int, int, int]:
-        """The rows a..b of a parameter's matrix that hold elements low..high, and how many elements come before low."""
-        n = self.matrices[place][1]  # type: ignore[index]
-        offset = self.layout.offsets[place]
-        a = (low - offset) // n
-        return a, -(-(high - offset) // n), low - offset - a * n
-
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         """One matrix product per parameter: out += (A diag w) B^T, rounded once."""
-        terms = _terms(tuple(weights), self.rank, out.dtype, self.law)
+        terms = exact_terms(tuple(weights), self.rank, out.dtype, self.law)
         wide = torch.promote_types(out.dtype, torch.float32)
-        for place, low, high in self._pieces(start, start + out.numel()):
+        for place, low, high in self.layout.overlaps(start, start + out.numel()):
             part = out[low - start : high - start]
             if self.matrices[place] is None:
                 noise.combine(part, self.key.seed, self.law, weights, start=low)
                 continue
             left, right = self._pair(place, 0, self.count, out)
-            a, b, skip = self._cover(place, low, high)
+            a, b, skip = cover(self.matrices[place], self.layout.offsets[place], low, high)
             coefficients = torch.tensor(terms, dtype=wide, device=out.device)
             scaled = (left[:, a:b].to(wide) * coefficients[:, None, None]).transpose(0, 1).flatten(1)
             thin = right.to(wide).transpose(1, 2).flatten(0, 1)
             if len(thin) == 1 and part.dtype == wide and skip == 0 and high - low == (b - a) * thin.shape[1]:
                 part.view(b - a, -1).addcmul_(scaled, thin)  # one term: rounded once as it is, in one sweep
             else:
-                part.add_(self._product(scaled, thin)[skip : skip + high - low])
+                product = self._scratch.take(len(scaled) * thin.shape[1], wide, out.device)
+                torch.mm(scaled, thin, out=product.view(len(scaled), -1))
+                part.add_(product[skip : skip + high - low])
 
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
-        """left @ right, flat, in memory that every block uses anew."""
-        held, count = self._last[2], left.shape[0] * right.shape[1]
-        if held is None or held.numel() < count or held.dtype != left.dtype or held.device != left.device:
-            self._last[2] = held = torch.empty(count, dtype=left.dtype, device=left.device)
-        out = held[:count].view(left.shape[0], -1)
-        return torch.mm(left, right, out=out).view(-1)
+
+def cover(matrix: tuple[int, int] | None, offset: int, low: int, high: int) -> tuple[int, int, int]:
+    """The rows a..b of a matrix that hold elements low..high, and how many elements come before low: (a, b, skip).
+
+    Args:
+        matrix: (m, n), as `matrix_shape` gives it.
+        offset: where the matrix begins in the point, as low and high are counted.
+
+    >>> cover((4, 6), 100, 107, 115)
+    (1, 3, 1)
+    """
+    assert matrix is not None
+    n = matrix[1]
+    a = (low - offset) // n
+    return a, -(-(high - offset) // n), low - offset - a * n
 
 
 @lru_cache(maxsize=2)  # the blocks of an update follow each other
-def _terms(weights: tuple[float, ...], rank: int, dtype: torch.dtype, law: noise.Law) -> list[float]:
+def exact_terms(weights: tuple[float, ...], rank: int, dtype: torch.dtype, law: noise.Law) -> list[float]:
     """The weights over sqrt(r), rounded to multiples of a power of two so coarse that no signed sum of them is rounded.
 
-    So the matrix product gives the same bits in whatever order it adds. The sum of n r terms stays below 2^23 quanta,
-    a relative change of at most 2^-24 of the largest sum. Other laws than signs have no exact products.
+    So the matrix product gives the same bits in whatever order it adds: sums of the n r terms stay below 2^23 quanta
+    (2^52 in float64), for which each weight changes by at most 2^-23 of the sum of all. Other laws than signs have no
+    exact products.
     """
     terms = [w / math.sqrt(rank) for w in weights]
     total = rank * math.fsum(abs(t) for t in terms)

@@ -1,6 +1,5 @@
 """One direction that is held where it lies: a tensor for every parameter, such as their gradients."""
 
-from bisect import bisect_right
 from dataclasses import dataclass
 
 import torch
@@ -43,14 +42,10 @@ class Pieces(Directions):
         return out
 
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
-        offsets, sizes, stop = self.layout.offsets, self.layout.sizes, start + out.numel()
-        for place in range(max(0, bisect_right(offsets, start) - 1), len(offsets)):
-            if offsets[place] >= stop:
-                break
-            piece = self.tensors[place]
-            low, high = max(start, offsets[place]), min(stop, offsets[place] + sizes[place])
-            if piece is not None and low < high:
-                part = piece.reshape(-1)[low - offsets[place] : high - offsets[place]]
+        for place, low, high in self.layout.overlaps(start, start + out.numel()):
+            piece, offset = self.tensors[place], self.layout.offsets[place]
+            if piece is not None:
+                part = piece.reshape(-1)[low - offset : high - offset]
                 out[low - start : high - start].add_(part.to(out), alpha=weights[0])
 
     def is_finite(self) -> bool:

@@ -22,7 +22,7 @@ from descend.oracle.failure import OnFailure
 from descend.oracle.intercept import Intercept, Move
 from descend.oracle.leaf import Randomness
 from descend.oracle.ledger import Ledger
-from descend.oracle.population import Population, _settled, in_short  # pyright: ignore[reportPrivateUsage]
+from descend.oracle.population import Population, in_short, settled
 
 __all__ = ["Apart"]
 
@@ -92,7 +92,7 @@ class Apart:
                     found[some, column] = self._pass(directions, rows, amounts, examples, loss, randomness)
                     randomness.again()
                     kept.again()
-        return _settled(found, ledger, policy)
+        return settled(found, ledger, policy)
 
     def _pass(
         self,
@@ -146,7 +146,7 @@ class Apart:
     ) -> Tensor:
         """All these examples as one forward."""
         population = self.population
-        move = population._move(directions, rows, amounts)  # pyright: ignore[reportPrivateUsage]
+        move = population.move(directions, rows, amounts)
 
         def example(i: Tensor, *leaves: Tensor) -> Tensor:
             move.member = i

@@ -151,7 +151,7 @@ class _Check:
         together, reason = True, ""
         try:
             with Kept(self.model), Randomness(self.key):
-                losses = population._forward(self.thin, [0, 1, 2], [self.radius] * 3, self._flat)
+                losses = population.forward(self.thin, [0, 1, 2], [self.radius] * 3, self._flat)
             errors["population"] = max(self.deviation(got, truth) for got, truth in zip(losses, truths, strict=True))
         except Exception as error:
             together, reason = False, in_short(error)

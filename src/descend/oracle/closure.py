@@ -191,7 +191,7 @@ class Closure(Leaf):
     def _answer(self) -> Any:
         """What the closure returns, unreduced and without a graph."""
         with torch.no_grad(), _NoBackward() if self.silence else _NO_CONTEXT:
-            return self._closure(False) if self._flag else self._closure()
+            return self._raw(False)
 
     def _each(self, scales: Tensor, key: Key, ask: Callable[[int, float], float]) -> Tensor:
         """ask(row, scale) for every entry, the centre only once, all under the same randomness."""
@@ -259,8 +259,12 @@ class Closure(Leaf):
     def closure(self, closure: Callable[..., Any]) -> None:
         self._closure, self._flag = closure, _takes_flag(closure)
 
+    def _raw(self, backward: bool) -> Any:
+        """What the closure returns, unreduced."""
+        return self._closure(backward) if self._flag else self._closure()
+
     def _call(self, backward: bool) -> Any:
-        loss = self._closure(backward) if self._flag else self._closure()
+        loss = self._raw(backward)
         # losses of examples: their mean is what is minimized
         several = self.functional and isinstance(loss, Tensor) and loss.dim() == 1
         return loss.double().mean() if several else loss

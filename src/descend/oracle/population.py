@@ -13,18 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from descend.direction import Directions
+from descend.direction import Directions, Scratch
 from descend.errors import BudgetExhausted, MissingAnswer
 from descend.key import Key
 from descend.layout import Parameters
 from descend.oracle.core import probes
 from descend.oracle.failure import OnFailure
-from descend.oracle.intercept import Intercept, Move, Scratch
+from descend.oracle.intercept import Intercept, Move
 from descend.oracle.kept import Kept
 from descend.oracle.leaf import Randomness
 from descend.oracle.ledger import Ledger
 
-__all__ = ["Population", "in_short"]
+__all__ = ["Population", "in_short", "settled"]
 
 Answer = Callable[[], Any]
 """The user's loss: takes nothing, returns one number or one per example."""
@@ -61,7 +61,7 @@ class Population:
     @contextmanager
     def probe(self, directions: Directions, row: int, scale: float) -> Iterator[None]:
         """While it is open, the model runs at x + scale * z_row."""
-        move = self._move(directions, [row], [scale])
+        move = self.move(directions, [row], [scale])
         with Intercept(move):
             yield
         self._note(move)
@@ -95,16 +95,16 @@ class Population:
             while done < len(rows):
                 try:
                     if self._widest == 0:  # its answer is not used, so that no bit hangs on what was asked before
-                        self._forward(directions, [int(rows[0])], [0.0], answer)
+                        self.forward(directions, [int(rows[0])], [0.0], answer)
                         randomness.again()
                         kept.again()
                     some = slice(done, done + (step := self._members(len(rows))))
                     members, moves = rows[some].tolist(), amounts[some].tolist()
                     ledger.charge("value", len(members))
                     if len(members) == 1 and step > 1:  # alone it would see another dropout mask than the others
-                        losses = self._forward(directions, members * 2, moves * 2, answer)[:1]
+                        losses = self.forward(directions, members * 2, moves * 2, answer)[:1]
                     else:
-                        losses = self._forward(directions, members, moves, answer)
+                        losses = self.forward(directions, members, moves, answer)
                 except (BudgetExhausted, torch.OutOfMemoryError):
                     raise
                 except Exception as error:
@@ -120,7 +120,7 @@ class Population:
                 self._suspect = None
                 found.append(losses.flatten(1).mean(1) if reduce and losses.dim() > 1 else losses)
                 done = some.stop
-        return _settled(torch.cat(found), ledger, policy)[back]
+        return settled(torch.cat(found), ledger, policy)[back]
 
     def examples(
         self, directions: Directions, scales: Tensor, answer: Answer, key: Key, ledger: Ledger, policy: OnFailure
@@ -183,13 +183,13 @@ class Population:
             for i, values in before.items():
                 live[i].copy_(values)
 
-    def _forward(self, directions: Directions, rows: list[int], amounts: list[float], answer: Answer) -> Tensor:
+    def forward(self, directions: Directions, rows: list[int], amounts: list[float], answer: Answer) -> Tensor:
         """One forward for all of these members: (n,) or (n, b), float64 on the CPU."""
         if len(rows) == 1:
             with self.probe(directions, rows[0], amounts[0]):
                 loss = answer()
             return torch.as_tensor(loss).detach().to("cpu", torch.float64)[None]
-        move = self._move(directions, rows, amounts)
+        move = self.move(directions, rows, amounts)
 
         def member(i: Tensor) -> Tensor:
             move.member = i
@@ -204,7 +204,8 @@ class Population:
         self._note(move)
         return losses.detach().to("cpu", torch.float64)
 
-    def _move(self, directions: Directions, rows: list[int], amounts: list[float]) -> Move:
+    def move(self, directions: Directions, rows: list[int], amounts: list[float]) -> Move:
+        """These members, `amounts[i]` along direction `rows[i]`, with what is kept from forward to forward."""
         return Move(self.parameters, directions, rows, amounts, self.tile, self._scratch)
 
     def _members(self, left: int) -> int:
@@ -228,7 +229,7 @@ class Population:
         )
 
 
-def _settled(values: Tensor, ledger: Ledger, policy: OnFailure) -> Tensor:
+def settled(values: Tensor, ledger: Ledger, policy: OnFailure) -> Tensor:
     """The losses, with what the policy says in the place of those that are not finite."""
     bad = ~values.isfinite()
     if bool(bad.any()):

@@ -177,10 +177,10 @@ def _past(oracle: Oracle, parameters: Parameters) -> Callable[[Key, int, list[fl
     if not isinstance(estimator, RandomDirections | Evolution):
         return None
     made: dict[tuple[Key, int], Combination] = {}  # blocks follow each other
-    like = torch.zeros(1, dtype=parameters.dtype, device=parameters.device).expand(parameters.size)
 
     def again(key: Key, t: int, weights: list[float]) -> Combination:
         if (key, t) not in made:
+            like = torch.zeros(1, dtype=parameters.dtype, device=parameters.device).expand(parameters.size)
             made[key, t] = estimator.at(t).combination(weights, like, key, parameters.layout)
         return made[key, t]
 

@@ -181,13 +181,12 @@ class Optimizer(torch.optim.Optimizer):
             estimator = self._lifted.estimator
             if self._lifted.base is self._closure and isinstance(estimator, RandomDirections):
                 self._pair = pair_step(self._closure, estimator)
-        if self.rounding.rounds(self.parameters.tensors) and not isinstance(self.rounding, Nearest):
-            self._pair = None
-            if not self._walks:
-                raise CompositionError(
-                    f"{self.rounding!r} rounds steps that go block by block, and {self!r} makes a step of the whole "
-                    "point; leave out rounding, or use transforms that act on each coordinate alone"
-                )
+        rounds = self.rounding.rounds(self.parameters.tensors) and not isinstance(self.rounding, Nearest)
+        if rounds and not self._walks:
+            raise CompositionError(
+                f"{self.rounding!r} rounds steps that go block by block, and {self!r} makes a step of the whole "
+                "point; leave out rounding, or use transforms that act on each coordinate alone"
+            )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; transforms' memories of the parameters that were there are kept.

@@ -36,8 +36,8 @@ def paceable(estimators: Sequence[Estimator], chain: Sequence[Transform[Any]]) -
     """Whether settings can be found by asking: one random-direction estimator, steps of its length or of unit ones."""
     if len(estimators) != 1 or not isinstance(estimators[0], RandomDirections | Evolution):
         return False
-    one_sided = isinstance(estimators[0], RandomDirections) and isinstance(estimators[0].radius, tuple)
-    return not one_sided and (not chain or (chain[-1].unit_steps and all(part.separable for part in chain)))
+    by_stretch = isinstance(estimators[0].radius, tuple)
+    return not by_stretch and (not chain or (chain[-1].unit_steps and all(part.separable for part in chain)))
 
 
 def settle(optimizer: "Optimizer") -> tuple[Settings, Pace]:

@@ -5,6 +5,7 @@ its own (products, lookups, convolutions, norms) makes less than a weight; any o
 one parameter it was given, for the length of that call.
 """
 
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
@@ -96,27 +97,19 @@ class _Swap:
     def __call__(self, value: Any) -> Any:
         if not _holds_parameter(self.move, value):
             return value
-        made = self._swapped(value)
+        made = _mapped(value, self._swapped)
         return made if self.dtype is None else _widened(made, self.dtype)
 
-    def _swapped(self, value: Any) -> Any:
-        if isinstance(value, Tensor):
-            origin = self.move.origin(value)
-            if origin is None:
-                self.beside = self.beside or (
-                    value.is_floating_point() and value.dim() > 0 and value.dtype.itemsize > 2
-                )
-                return value
-            self.swapped = True
-            made = self.move.copy(origin) if origin is value else self.move.copy(origin).transpose(0, 1)
-            if made.dtype != value.dtype:
-                self.dtype = value.dtype
-            return made
-        if isinstance(value, tuple | list):
-            return type(value)(self._swapped(v) for v in value)
-        if isinstance(value, dict):
-            return {name: self._swapped(v) for name, v in value.items()}
-        return value
+    def _swapped(self, value: Tensor) -> Tensor:
+        origin = self.move.origin(value)
+        if origin is None:
+            self.beside |= value.is_floating_point() and value.dim() > 0 and value.dtype.itemsize > 2
+            return value
+        self.swapped = True
+        made = self.move.copy(origin) if origin is value else self.move.copy(origin).transpose(0, 1)
+        if made.dtype != value.dtype:
+            self.dtype = value.dtype
+        return made
 
 
 def _holds_parameter(move: Move, value: Any) -> bool:
@@ -127,19 +120,20 @@ def _holds_parameter(move: Move, value: Any) -> bool:
     return isinstance(value, dict) and any(_holds_parameter(move, v) for v in value.values())
 
 
+def _mapped(value: Any, f: Callable[[Tensor], Any]) -> Any:
+    """f of every tensor in nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        return f(value)
+    if isinstance(value, tuple | list):
+        return type(value)(_mapped(v, f) for v in value)
+    return {name: _mapped(v, f) for name, v in value.items()} if isinstance(value, dict) else value
+
+
 def _widened(value: Any, dtype: torch.dtype) -> Any:
     """Tensors of a narrow dtype as float32."""
-    if isinstance(value, Tensor):
-        return value.float() if value.dtype == dtype else value
-    if isinstance(value, tuple | list):
-        return type(value)(_widened(v, dtype) for v in value)
-    if isinstance(value, dict):
-        return {name: _widened(v, dtype) for name, v in value.items()}
-    return value
+    return _mapped(value, lambda t: t.float() if t.dtype == dtype else t)
 
 
 def _narrowed(value: Any, dtype: torch.dtype) -> Any:
     """What was computed in float32 in the dtype that the function would have answered."""
-    if isinstance(value, Tensor):
-        return value.to(dtype) if value.dtype == torch.float32 else value
-    return type(value)(_narrowed(v, dtype) for v in value) if isinstance(value, tuple | list) else value
+    return _mapped(value, lambda t: t.to(dtype) if t.dtype == torch.float32 else t)

@@ -11,25 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.direction import BLOCK, Directions, Factors
+from descend.direction import BLOCK, Directions, Factors, Scratch
 from descend.layout import Parameters
 from descend.oracle.intercept.lift import Build, lifted
 
-__all__ = ["Move", "Scratch"]
-
-
-class Scratch:
-    """Memory that is used over and over."""
-
-    def __init__(self) -> None:
-        self._held: Tensor | None = None
-
-    def take(self, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """`count` numbers of any value; what was taken before is void."""
-        held = self._held
-        if held is None or held.numel() < count or held.dtype != dtype or held.device != device:
-            self._held = held = torch.empty(count, dtype=dtype, device=device)
-        return held[:count]
+__all__ = ["Move"]
 
 
 class Move:
@@ -57,7 +43,7 @@ class Move:
         rows: Sequence[int],
         scales: Sequence[float],
         tile: int | None = BLOCK * 4,
-        scratch: "Scratch | None" = None,
+        scratch: Scratch | None = None,
     ) -> None:
         self.parameters, self.directions = parameters, directions
         self.rows, self.scales, self.tile = list(rows), list(scales), tile
