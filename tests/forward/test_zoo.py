@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from descend.direction import Directions, LowRank, Seeded
+from descend.errors import InvalidValue
 from descend.estimate import SPSA, Evolution
 from descend.key import Key
 from descend.layout import Parameters
@@ -275,3 +276,15 @@ def test_a_step_leaves_buffers_as_they_were(name, parts):
     optimizer = Optimizer(model, *PARTS[parts], lr=1e-3, key=0)
     optimizer.step(ZOO[name].loss, batch)
     assert set(changed(model, before)) == {label for label, _ in model.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("model", "radius", "words"),
+    [
+        (torch.relu, 1e-2, "checks a module, got builtin"),
+        (torch.nn.Linear(2, 2), 0.0, "radius must be a finite number > 0"),
+    ],
+)
+def test_a_check_of_nothing_is_refused(model, radius, words):
+    with pytest.raises(InvalidValue, match=words):
+        check_forward(model, torch.ones(1, 2), radius=radius)

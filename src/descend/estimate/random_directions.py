@@ -105,11 +105,11 @@ class RandomDirections(Estimator):
             )
         check_rank(self.rank, self.hold, self.law, self.coupling)  # type: ignore[arg-type]  # they are members now
         self._check_options()
-        numbers = [self.radius] if isinstance(self.radius, float | int) else []
-        if isinstance(self.radius, tuple):
-            numbers = [factor for _, _, factor in self.radius]
+        numbers = [factor for _, _, factor in self.radius] if isinstance(self.radius, tuple) else [self.radius]
         for number in numbers:
-            if not (math.isfinite(number) and number > 0):
+            if number is None or callable(number):
+                continue
+            if not (isinstance(number, int | float) and math.isfinite(number) and number > 0):
                 raise InvalidValue(
                     f"radius must be a finite number > 0, got {number!r}; write None to choose it by itself"
                 )

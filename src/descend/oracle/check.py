@@ -1,6 +1,7 @@
 """Whether a model's forward can be perturbed by interception: it is compared with moving the parameters themselves."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,11 +77,19 @@ def check_forward(
         key: of the directions.
 
     Raises:
-        InvalidValue: nothing that the model answers is a floating point tensor.
+        InvalidValue: nothing that the model answers is a floating point tensor; it is no module; radius is not > 0.
 
     >>> print(check_forward(nn.Linear(3, 2), torch.ones(4, 3)).passed)
     True
     """
+    if not isinstance(model, nn.Module):
+        raise InvalidValue(
+            f"check_forward checks a module, got {type(model).__name__}; write check_forward(model, batch)"
+        )
+    if not (isinstance(radius, int | float) and math.isfinite(radius) and radius > 0):
+        raise InvalidValue(
+            f"radius must be a finite number > 0, got {radius!r}; a model that stands still passes any check"
+        )
     if any(p.dtype.itemsize < 4 for p in model.parameters() if p.is_floating_point()):
         model = copy.deepcopy(model).float()
         batch = _map(batch, lambda t: t.float() if t.is_floating_point() else t)
