@@ -16,6 +16,7 @@ from descend.direction import as_dense
 from descend.errors import CompositionError, ShapeMismatch
 from descend.key import Key
 from descend.oracle import Asks, Oracle, Slope
+from descend.space.domain import Domain
 from descend.step.base import Step
 from descend.step.fixed import Fixed, Rate
 from descend.transform.chain import At, Transform, apply_chain, init_chain
@@ -42,6 +43,11 @@ class DescentState:
     transforms: tuple[Any, ...]
     step: Any
     gradient: Tensor | None = None
+
+    @property
+    def done(self) -> str:
+        """Nothing: a descent can always be asked for another step."""
+        return ""
 
 
 @dataclass(frozen=True, init=False)
@@ -82,8 +88,8 @@ class Descent:
             needs |= transform.needs
         return needs
 
-    def init(self, x: Tensor, key: Key) -> DescentState:
-        """The state before the first step at x (d,).
+    def init(self, x: Tensor, key: Key, domain: Domain | None = None) -> DescentState:
+        """The state before the first step at x (d,); of the domain the oracle takes care.
 
         Raises:
             ShapeMismatch: x is not flat, or not floating point.

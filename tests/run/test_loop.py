@@ -29,6 +29,7 @@ from descend.run import (
     Target,
     minimize,
 )
+from descend.space.domain import Domain
 from descend.step import Backtracking, StrongWolfe
 from descend.transform import BFGS, LBFGS, Adam
 
@@ -345,7 +346,7 @@ class Walk:
     error: float = 0.0
     needs: ClassVar[Asks] = Asks.VALUES
 
-    def init(self, x: torch.Tensor, key: Key) -> DescentState:
+    def init(self, x: torch.Tensor, key: Key, domain: Domain | None = None) -> DescentState:
         x.zero_()
         return DescentState(x, math.nan, math.nan, 0, 0, key, (), None)
 

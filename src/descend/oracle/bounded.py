@@ -21,6 +21,7 @@ from descend.errors import InvalidValue, ShapeMismatch
 from descend.key import Key
 from descend.oracle.core import Slope
 from descend.oracle.wrap import Wrapped
+from descend.space.domain import Domain
 
 __all__ = ["Bounded", "as_bounds"]
 
@@ -65,6 +66,10 @@ class Bounded(Wrapped):
 
     def __repr__(self) -> str:
         return f"Bounded({self.base!r})"
+
+    @property
+    def domain(self) -> Domain:  # type: ignore[override]
+        return Domain.box(self.low, self.high)
 
     def project(self, x: Tensor) -> Tensor:
         return torch.clamp(self.base.project(x), self.low, self.high)

@@ -22,6 +22,7 @@ from descend.errors import MissingAnswer
 from descend.key import Key
 from descend.layout import Layout
 from descend.oracle.ledger import Ledger
+from descend.space.domain import Domain
 
 __all__ = ["Asks", "Oracle", "Slope", "check_answers", "probes"]
 
@@ -131,6 +132,7 @@ class Oracle:
         varies: the kinds of questions to which another key may give another answer. An answer of any other kind
             still holds at the next step; one of these is only to be compared with answers under its own key.
         layout: names and shapes of the parameters that a point is made of, None where it is just a vector.
+        domain: where points may lie, None where nobody said.
         batch: the examples of the present question where the oracle knows them, else None.
     """
 
@@ -140,6 +142,7 @@ class Oracle:
     cost: int = 1
     varies: Asks = Asks(0)
     layout: Layout | None = None
+    domain: Domain | None = None
     batch: Any = None
 
     def value(self, x: Tensor, key: Key) -> float:

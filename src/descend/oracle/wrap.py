@@ -20,6 +20,7 @@ from descend.key import Key
 from descend.layout import Layout
 from descend.oracle.core import Asks, Oracle, Slope
 from descend.oracle.ledger import Ledger
+from descend.space.domain import Domain
 
 __all__ = ["Averaged", "Cached", "Clipped", "Negated", "Penalized", "Wrapped"]
 
@@ -63,6 +64,10 @@ class Wrapped(Oracle):
     @property
     def layout(self) -> Layout | None:  # type: ignore[override]
         return self.base.layout
+
+    @property
+    def domain(self) -> Domain | None:  # type: ignore[override]
+        return self.base.domain
 
     def at(self, t: int) -> Oracle:
         base = self.base.at(t)

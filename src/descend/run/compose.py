@@ -36,6 +36,11 @@ class Composition:
     estimator: Estimator | None
     method: Method[Any] | None
 
+    @property
+    def searches(self) -> bool:
+        """Whether the method asks for values only, so that its iterate is the best point that it has seen."""
+        return self.method is not None and self.method.needs in Asks.VALUE | Asks.VALUES
+
     def begin(self, x: Tensor, key: Key) -> tuple[Oracle, Method[Any]]:
         """The oracle that the method asks, and the method. A calibration makes its evaluations here, at x (d,)."""
         if self.estimator is None or self.method is not None:
@@ -79,7 +84,7 @@ def compose(oracle: Oracle, estimator: Estimator | None, method: Method[Any] | N
     return Composition(oracle, estimator, method)
 
 
-def default_until(until: Until | None, d: int, falling: bool) -> Until:
+def default_until(until: Until | None, d: int, falling: bool, searches: bool) -> Until:
     """The stopping rule where nobody names one: a generous budget, and no waiting where nothing changes any more.
 
     Args:
@@ -87,9 +92,13 @@ def default_until(until: Until | None, d: int, falling: bool) -> Until:
         d: the dimension.
         falling: whether the method knows f at every iterate and makes it fall, as the default one does. In the end
             it may move in the last bits for long, while f stays the same.
+        searches: whether the iterate is the best point of a search, which may stand still while that goes on.
     """
     if until is None:
-        rule = Evaluations(_PATIENCE * (d + 1)) | StepNorm(0.0, steps=3) | Rejections()
+        rule = Evaluations(_PATIENCE * (d + 1)) | Rejections()
+        if searches:
+            return rule
+        rule = rule | StepNorm(0.0, steps=3)
         return rule | NoImprovement(10) if falling else rule
     if not isinstance(until, Until):
         raise InvalidValue(f"until={until!r} is not a stopping rule; write until=Evaluations(1000) or Target(1e-6)")

@@ -81,7 +81,7 @@ def minimize(
     if bounds is not None:
         oracle = _bounded(oracle, bounds, start)
     parts = compose(oracle, estimator, method)
-    rule = default_until(until, start.x.numel(), falling=method is None and parts.method is not None)
+    rule = default_until(until, start.x.numel(), method is None and parts.method is not None, parts.searches)
     if callback is not None and not callable(callback):
         raise InvalidValue(f"callback={callback!r} cannot be called; write a function of one argument, a Progress")
     ledger, outer = oracle.ledger, oracle.ledger.limit
@@ -115,14 +115,14 @@ def _drive(
     memory, idle, made = rule.init(), 0, -1
     lifted, method = parts.begin(record.last.x, record.key)
     oracle = Watched(lifted)
-    state = method.init(record.last.x, record.key)
+    state = method.init(record.last.x, record.key, oracle.domain)
     while True:
         before, state = state, method.advance(oracle, state)
         progress = record.step(before, state, oracle)
         report.show(progress)
         reason, memory = rule(progress, memory)
-        if reason:
-            return reason
+        if reason or state.done:
+            return reason or state.done
         if callback is not None and _is_true(callback(progress)):
             return "the callback returned True"
         idle = idle + 1 if progress.evaluations == made else 0

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from descend.key import Key
 from descend.oracle import Asks, Oracle
+from descend.space.domain import Domain
 
 __all__ = ["Method", "Standing"]
 
@@ -36,6 +37,11 @@ class Standing(Protocol):
         """How many steps so far came to nothing because evaluations failed."""
         ...
 
+    @property
+    def done(self) -> str:
+        """Why the method has nothing more to do, empty while it goes on."""
+        ...
+
 
 S = TypeVar("S", bound=Standing)
 
@@ -49,8 +55,8 @@ class Method(Protocol[S]):
         """What it asks the oracle for."""
         ...
 
-    def init(self, x: Tensor, key: Key) -> S:
-        """The state before the first step at x (d,)."""
+    def init(self, x: Tensor, key: Key, domain: Domain | None = None) -> S:
+        """The state before the first step at x (d,), in a domain or everywhere."""
         ...
 
     def advance(self, oracle: Oracle, state: S) -> S:
