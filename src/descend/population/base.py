@@ -60,6 +60,11 @@ class AskTell(ABC, Generic[S]):
         """Values of many points."""
         return Asks.VALUES
 
+    @property
+    def recommends(self) -> bool:
+        """Whether it knows of noise, so that its last x is the result and not the one with the luckiest value."""
+        return False
+
     @abstractmethod
     def init(self, x: Tensor, key: Key, domain: Domain | None = None) -> S:
         """The state before the first question.

@@ -7,7 +7,7 @@ and told everything once more, without any evaluation.
 import math
 from abc import abstractmethod
 from collections.abc import Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,9 +19,18 @@ from descend.population.shaping import settled
 from descend.space.domain import Domain
 from descend.tree import state as as_state
 
-__all__ = ["Conversation", "Talk", "Turns"]
+__all__ = ["Conversation", "Question", "Talk", "Turns"]
 
-Turns = Generator[Tensor, Tensor, str]
+
+class Question(NamedTuple):
+    """What a method asks that knows of noise: points (m, d), and the point x (d,) that it recommends, with its mean."""
+
+    points: Tensor
+    x: Tensor
+    value: float
+
+
+Turns = Generator[Tensor | Question, Tensor, str]
 """Yields points (m, d) inside the domain, m >= 1; receives their losses (m,) float64 on the CPU, failures as +inf;
 returns why it has nothing more to ask."""
 
@@ -33,6 +42,7 @@ class _Log(list[Tensor]):
         super().__init__(answers)
         self.turns: Turns | None = None
         self.pending: Tensor | None = None
+        self.advice: Question | None = None
         self.reason = ""
 
 
@@ -106,8 +116,9 @@ class Conversation(AskTell[Talk]):
         if told is not None and missing == 0:
             log.append(told)
             told, reason = None, self._turn(log, log[-1])
+        x, value = (at.x, at.value) if log.advice is None else (log.advice.x, log.advice.value)
         return Talk(
-            at.x, at.value, at.loss, at.rejected, state.t + 1, state.asked, state.key, state.domain, reason,
+            x, value, at.loss, at.rejected, state.t + 1, state.asked, state.key, state.domain, reason,
             state.start, log, told, missing, state.first, state.given if told is not None else 0,
         )  # fmt: skip
 
@@ -126,7 +137,9 @@ class Conversation(AskTell[Talk]):
         """Say something to the generator, and keep what it asks next."""
         assert log.turns is not None
         try:
-            log.pending = next(log.turns) if answer is None else log.turns.send(answer.clone())
+            asked = next(log.turns) if answer is None else log.turns.send(answer.clone())
+            log.advice = asked if isinstance(asked, Question) else None
+            log.pending = asked.points if isinstance(asked, Question) else asked
         except StopIteration as end:
             log.pending, log.reason = None, end.value or "the method has nothing more to ask"
         return log.reason

@@ -12,6 +12,7 @@ from descend.oracle import Function, OnFailure, Oracle
 from descend.oracle.bounded import Bounded, as_bounds
 from descend.oracle.function import Executor
 from descend.oracle.wrap import Wrapped
+from descend.population.base import AskTell
 from descend.run.compose import Composition, compose, default_until
 from descend.run.method import Method
 from descend.run.point import Start
@@ -115,6 +116,7 @@ def _drive(
     memory, idle, made = rule.init(), 0, -1
     lifted, method = parts.begin(record.last.x, record.key)
     oracle = Watched(lifted)
+    record.recommends = isinstance(method, AskTell) and method.recommends
     state = method.init(record.last.x, record.key, oracle.domain)
     while True:
         before, state = state, method.advance(oracle, state)

@@ -71,6 +71,7 @@ class Record:
         self.best = self.last = _Known(x, math.nan)
         self.steps = self.rejected = 0
         self.trace = Trace()
+        self.recommends = False  # whether the method knows of noise, so that its last x is the best one
 
     @property
     def evaluations(self) -> int:
@@ -96,7 +97,7 @@ class Record:
         return progress
 
     def _offer(self, known: _Known) -> None:
-        if known.loss < self.best.loss or (math.isnan(self.best.loss) and not math.isnan(known.loss)):
+        if self.recommends or known.loss < self.best.loss or (math.isnan(self.best.loss) and not math.isnan(known.loss)):
             self.best = known
 
     def result(self, oracle: Oracle, reason: str, interrupted: bool) -> Result:
