@@ -1,6 +1,6 @@
 """minimize: one loop for every method, so that budgets, interrupts and reasons are in one place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from descend.estimate.base import Estimator, Lifted
 from descend.key import Key, as_key
 from descend.oracle import Function, OnFailure, Oracle
 from descend.oracle.bounded import Bounded, as_bounds
+from descend.oracle.encode import Encoded
 from descend.oracle.function import Executor
 from descend.oracle.wrap import Wrapped
 from descend.population.base import AskTell
@@ -20,6 +21,7 @@ from descend.run.record import FINAL_VALUES, Record, Watched
 from descend.run.report import Report
 from descend.run.result import Result
 from descend.run.until import Progress, Until
+from descend.space import Leaf, Space, as_space
 
 __all__ = ["minimize"]
 
@@ -31,6 +33,7 @@ def minimize(
     f: Callable[..., Any] | Oracle,
     x0: Any,
     *,
+    start: Any = None,
     estimator: Estimator | None = None,
     method: Method[Any] | None = None,
     until: Until | None = None,
@@ -41,14 +44,15 @@ def minimize(
     on_failure: OnFailure | None = None,
     progress: bool | None = None,
 ) -> Result:
-    """Minimize f from x0.
+    """Minimize f from x0, or over a space.
 
     Args:
         f: takes an array like x0 (NumPy, or torch if x0 is a tensor) and returns one number: a float, a NumPy number,
             a one-element array or tensor. It gets a copy, so it may overwrite it; it may raise, or return NaN. Or an
             `Oracle`, such as ``Differentiable(f)``, which is asked about flat points (d,).
         x0: a tensor, a NumPy array, a list or a number; of any shape and floating dtype, integers become float64.
-            It is not changed.
+            It is not changed. Or a `Space` of typed parameters, whose points f is given then.
+        start: a point of the space where to begin, default its middle.
         estimator: what makes gradients of values; default `FiniteDifference` if f answers no gradient and no method
             is named.
         method: anything with `needs`, `init` and `advance`, see `Method`; default BFGS with backtracking, or, behind a
@@ -77,19 +81,21 @@ def minimize(
     >>> result.x.round(3), result.fun < 1e-8
     (array([3., 3.]), True)
     """
-    start = Start.of(x0)
-    oracle = _as_oracle(f, start, executor, on_failure)
+    begin = _start(x0, start)
+    oracle = _as_oracle(f, begin, executor, on_failure)
     if bounds is not None:
-        oracle = _bounded(oracle, bounds, start)
+        oracle = _bounded(oracle, bounds, begin)
+    elif begin.space is not None and estimator is not None:
+        oracle = Bounded(oracle, begin.space.domain.lower, begin.space.domain.upper)
     parts = compose(oracle, estimator, method)
-    rule = default_until(until, start.x.numel(), method is None and parts.method is not None, parts.searches)
+    rule = default_until(until, begin.x.numel(), method is None and parts.method is not None, parts.searches)
     if callback is not None and not callable(callback):
         raise InvalidValue(f"callback={callback!r} cannot be called; write a function of one argument, a Progress")
     ledger, outer = oracle.ledger, oracle.ledger.limit
     limits = [n for n in (outer, None if rule.limit is None else ledger.total + rule.limit) if n is not None]
     limit = min(limits, default=None)
     budget = None if limit is None else max(0, limit - ledger.total)
-    record = Record(start, oracle.project(start.x), ledger, as_key(key))
+    record = Record(begin, oracle.project(begin.x), ledger, as_key(key))
     interrupted = False
     try:
         with Report(progress, budget) as report:
@@ -133,6 +139,14 @@ def _drive(
             return f"{_IDLE} steps in a row evaluated nothing"
 
 
+def _start(x0: Any, point: Any) -> Start:
+    if isinstance(x0, Space | Leaf | Mapping):
+        return Start.within(as_space(x0), point)
+    if point is not None:
+        raise InvalidValue(f"start={point!r} says where to begin in a space; without one that is x0, got x0={x0!r}")
+    return Start.of(x0)
+
+
 def _is_true(answer: Any) -> bool:
     # not simply its truth: a callback may return something by accident, as a lambda that stores a loss does
     return isinstance(answer, bool | np.bool_) and bool(answer)
@@ -146,12 +160,18 @@ def _as_oracle(f: Any, start: Start, executor: Executor | None, on_failure: OnFa
                     f"{name} belongs to the oracle: write Function(f, {name}=...) and leave it out here"
                 )
         return f
+    if start.space is not None:
+        return Encoded(f, start.space, executor=executor, on_failure=on_failure)
     if not callable(f):
         raise InvalidValue(f"f must be a function that returns a number, or an oracle, got {f!r}")
     return Function(start.of_flat_points(f), takes=start.takes, executor=executor, on_failure=on_failure)
 
 
 def _bounded(oracle: Oracle, bounds: Any, start: Start) -> Oracle:
+    if start.space is not None:
+        raise CompositionError(
+            "a space says itself where its parameters lie; leave bounds out, and write Float(low, high)"
+        )
     inside = oracle
     while isinstance(inside, Wrapped) and not isinstance(inside, Lifted):
         inside = inside.base

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from descend.errors import InvalidValue
+from descend.space import Space
 
 __all__ = ["Start"]
 
@@ -33,12 +34,13 @@ class Start:
     """Where a run starts.
 
     Fields: x, the flat point (d,), a copy; shape, that of x0; takes, what kind of array f is given and the result
-    comes back as.
+    comes back as; space, which says what flat points mean if the user named one instead of x0.
     """
 
     x: Tensor
     shape: tuple[int, ...]
     takes: Literal["torch", "numpy"]
+    space: Space | None = None
 
     @staticmethod
     def of(x0: Any) -> "Start":
@@ -63,8 +65,23 @@ class Start:
             raise InvalidValue(f"x0 must be finite, but element {i} is {float(x.reshape(-1)[i])}")
         return Start(x.reshape(-1).contiguous(), tuple(x.shape), "torch" if takes == "torch" else "numpy")
 
+    @staticmethod
+    def within(space: Space, point: Any = None) -> "Start":
+        """At a point of a space, by default its middle.
+
+        Raises:
+            InvalidValue: the point does not lie in the space.
+        """
+        if point is None:
+            return Start(space.middle, (space.dim,), "torch", space)
+        if sentence := space.check(point):
+            raise InvalidValue(f"the run cannot start there: {sentence}")
+        return Start(space.encode([point])[0], (space.dim,), "torch", space)
+
     def shaped(self, x: Tensor) -> Any:
-        """A copy of a flat point in the type and shape of x0."""
+        """A copy of a flat point in the type and shape of x0, or the point of the space that it means."""
+        if self.space is not None:
+            return self.space.decode(x[None])[0]
         own = x.detach().clone().reshape(self.shape)
         return own if self.takes == "torch" else own.numpy()
 

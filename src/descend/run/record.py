@@ -97,7 +97,11 @@ class Record:
         return progress
 
     def _offer(self, known: _Known) -> None:
-        if self.recommends or known.loss < self.best.loss or (math.isnan(self.best.loss) and not math.isnan(known.loss)):
+        if (
+            self.recommends
+            or known.loss < self.best.loss
+            or (math.isnan(self.best.loss) and not math.isnan(known.loss))
+        ):
             self.best = known
 
     def result(self, oracle: Oracle, reason: str, interrupted: bool) -> Result:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from descend.key import Key
 
@@ -76,7 +77,8 @@ class Result:
     """What `minimize` found.
 
     Fields:
-        x: the best iterate, in the type, dtype and shape of x0 (a list or number gives a NumPy array). Never a probe.
+        x: the best iterate, in the type, dtype and shape of x0 (a list or number gives a NumPy array), or a point of the
+            space. Never a probe.
         fun: f(x), from an evaluation of x alone, so calling f again gives the same bits; NaN if x could not be
             evaluated.
         last_x, last_fun: the last iterate and f there, evaluated in the same way; after an interrupt NaN if the method
@@ -125,6 +127,9 @@ class Result:
 
 
 def _in_one_line(x: Any, length: int = 100) -> str:
+    if not isinstance(x, np.ndarray | Tensor):  # a point of a space
+        text = " ".join(repr(x).split())
+        return text if len(text) <= 4 * length else f"{text[: 4 * length]} ..."
     text = " ".join(repr(x).split()) if math.prod(x.shape) < 1000 else ""
     if 0 < len(text) <= length:
         return text
