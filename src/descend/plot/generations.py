@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from descend.errors import InvalidValue, ShapeMismatch
+from descend.errors import InvalidValue
 from descend.plot._mpl import Artist, Figure
 from descend.plot._style import add_legend
 from descend.plot.canvas import colors, panels
