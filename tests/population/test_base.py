@@ -61,8 +61,8 @@ def test_the_contracts_find_what_is_broken() -> None:
 
     class Greedy(Poll):
         def turns(self, x: Tensor, domain: Domain, key: Key) -> Turns:
-            losses = yield torch.cat([x[None], domain.lower[None]])
-            yield x[None] + (losses[0] - losses[1] > 100)
+            losses = yield torch.stack([x, x - 1])
+            yield x[None] + (losses[0] - losses[1] > 50)
             return ""
 
         def tell(self, state: Talk, xs: Tensor, losses: Tensor, tickets: Tensor | None = None) -> Talk:
