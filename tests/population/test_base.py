@@ -113,9 +113,12 @@ def test_the_last_generation_of_a_budget_is_cut_to_what_is_left() -> None:
         oracle = Function(f, batched=False)
         oracle.ledger.limit = budget
         state = Poll().init(torch.ones(3), Key(0))
-        with pytest.raises(BudgetExhausted):
-            for _ in range(20):
+        exhausted = False
+        while not exhausted:
+            try:
                 state = Poll().advance(oracle, state)
+            except BudgetExhausted:
+                exhausted = True
         assert len(calls) == budget
         assert state.value == min(float(x.square().sum()) for x in calls)
     assert minimize(f, torch.ones(3), method=Poll(), until=Evaluations(20)).total <= 20

@@ -3,8 +3,8 @@
 Points are (n, d), inside of a domain before and after. Permutations are (n, m) int64, every row one of 0..m-1.
 `key` is the only source of randomness.
 
-- `simulated_binary`: Deb and Agrawal 1995, "Simulated binary crossover for continuous search space", in the bounded form
-  of Deb's later work: the spread is cut off at the nearer side, and no probability is lost.
+- `simulated_binary`: Deb and Agrawal 1995, "Simulated binary crossover for continuous search space", in the
+  bounded form of Deb's later work: the spread is cut off at the nearer side, and no probability is lost.
 - `polynomial`: Deb and Goyal 1996, "A combined genetic adaptive search for engineering design", bounded likewise.
 - `order`: Davis 1985, "Applying adaptive algorithms to epistatic domains".
 - `edges`: Whitley, Starkweather and Fuquay 1989, "Scheduling problems and traveling salesmen".

@@ -1,13 +1,16 @@
 """Conditions between parameters: numbers that may not exceed a limit."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from descend.errors import InvalidValue
 
-__all__ = ["Constraint", "Linear", "linear"]
+__all__ = ["Constraint", "Linear", "as_constraints", "excesses", "linear"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,25 @@ def linear(weights: Mapping[str, float], lower: float = -math.inf, upper: float 
     if math.isfinite(lower):
         sides.append(Constraint(Linear({name: -weight for name, weight in weights.items()}), -lower))
     return tuple(sides)
+
+
+def as_constraints(constraints: Any) -> tuple[Constraint, ...]:
+    """What a user may write for constraints: one, or several in a list, a function f standing for f(point) <= 0.
+
+    Raises:
+        InvalidValue: there are none, or one cannot be called.
+    """
+    several = tuple(constraints) if isinstance(constraints, Iterable) and not callable(constraints) else (constraints,)
+    if not several:
+        raise InvalidValue("there are no constraints; write for example Constraint(lambda p: p['a'] - p['b'])")
+    return tuple(each if isinstance(each, Constraint) else Constraint(each) for each in several)
+
+
+def excesses(constraints: tuple[Constraint, ...], points: list[Any]) -> Tensor:
+    """(n, m) float64: by how much each of the n points exceeds each of the m constraints, inf where it is NaN."""
+    rows = [[constraint.excess(point) for constraint in constraints] for point in points]
+    found = torch.tensor(rows, dtype=torch.float64).reshape(len(points), len(constraints))
+    return found.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
 
 
 def _at(point: Mapping[str, Any], name: str) -> float:

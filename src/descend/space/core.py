@@ -161,7 +161,7 @@ class Space:
         if not bool(np.isfinite(u).all()):
             i, j = np.argwhere(~np.isfinite(u))[0].tolist()
             raise InvalidValue(f"coordinates must be finite, got {float(u[i, j])} for {self.names[j]} in point {i}")
-        return self.root.values(u)
+        return self.root.values(np.minimum(np.maximum(u, self.root.axes.lower), self.root.axes.upper))
 
     def where(self, *conditions: Callable[[Any], Any]) -> "Space":
         """The same space of the points for which all conditions hold, and those it had before.

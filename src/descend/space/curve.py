@@ -195,7 +195,7 @@ def encode(curve: Curve, p: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         u = _between(curve.up(p), curve.start, curve.stop)
         off = np.abs(decode(curve, u) - p)
-        missed = np.flatnonzero(off)
+        missed = off.nonzero()[0]
         if len(missed):
             u[missed] = _searched(curve, p[missed], u[missed], off[missed])
     return u
@@ -232,7 +232,7 @@ def _snapped(p: np.ndarray, step: np.ndarray) -> np.ndarray:
     digits = np.floor(-np.log10(step)) - 2  # 10^-digits is 100 to 1000 steps
     unit = 10.0**-digits
     near = np.abs(np.rint(p / unit) * unit - p) <= 2 * step
-    for i in np.flatnonzero(near & (step < np.inf)).tolist():
+    for i in (near & (step < np.inf)).nonzero()[0].tolist():
         rounded = round(float(p[i]), int(digits[i]))  # the float nearest to the decimal, as it would be typed
         if abs(rounded - p[i]) <= step[i]:
             p[i] = rounded

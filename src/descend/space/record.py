@@ -79,7 +79,7 @@ class When:
 
 @dataclass(frozen=True, eq=False)
 class _Field:
-    """A parameter of a record; conditions are a parent and the places of its values, span is where its coordinates are."""
+    """A parameter of a record: its conditions, each a parent and places of its values; span says where its axes are."""
 
     name: str
     leaf: Leaf
@@ -141,12 +141,15 @@ class Record(Leaf):
         return Axes.joined([(f".{name}", field.leaf.axes) for name, field in self._fields.items()])
 
     def _active(self, u: np.ndarray, field: _Field, active: Mapping[str, np.ndarray]) -> np.ndarray:
-        """In which points (n,) with coordinates u (n, d) the field is there."""
+        """In which points (n,) with coordinates u (n, d) a field with conditions is there; `active` is the same of
+        those on which it depends, if they have conditions."""
         there = np.ones(len(u), dtype=np.bool_)
         for name, places in field.conditions:
             parent = self._fields[name]
             assert isinstance(parent.leaf, Discrete)
-            there &= active[name] & np.isin(parent.leaf.cell(u[:, parent.span]), places)
+            there &= np.isin(parent.leaf.cell(u[:, parent.span]), places)
+            if name in active:
+                there &= active[name]
         return there
 
     def column(self, values: list[Any]) -> np.ndarray:
@@ -155,17 +158,19 @@ class Record(Leaf):
         u = np.tile(self.axes.middle, (len(values), 1))
         active: dict[str, np.ndarray] = {}
         count = np.zeros(len(values), dtype=np.int64)
-        for field in self._order:
-            there = active[field.name] = self._active(u, field, active)
-            count += there
-            try:
-                if there.all():
+        try:
+            for field in self._order:
+                if not field.conditions:
                     u[:, field.span] = field.leaf.column([point[field.name] for point in values])
-                elif there.any():
-                    rows = np.flatnonzero(there)
+                    count += 1
+                    continue
+                there = active[field.name] = self._active(u, field, active)
+                rows = np.flatnonzero(there)
+                if len(rows):
                     u[rows, field.span] = field.leaf.column([values[i][field.name] for i in rows.tolist()])
-            except KeyError:
-                raise Misfit from None
+                count += there
+        except KeyError:
+            raise Misfit from None
         if bool((count != [len(point) for point in values]).any()):
             raise Misfit
         return u
@@ -174,14 +179,14 @@ class Record(Leaf):
         columns: dict[str, list[Any]] = {}
         active: dict[str, np.ndarray] = {}
         for field in self._order:
+            if not field.conditions:
+                columns[field.name] = field.leaf.values(u[:, field.span])
+                continue
             there = active[field.name] = self._active(u, field, active)
             rows = np.flatnonzero(there)
-            found = field.leaf.values(u[rows, field.span])
-            if len(rows) < len(u):
-                some, found = iter(found), [_ABSENT] * len(u)
-                for i in rows.tolist():
-                    found[i] = next(some)
-            columns[field.name] = found
+            columns[field.name] = found = [_ABSENT] * len(u)
+            for i, value in zip(rows.tolist(), field.leaf.values(u[rows, field.span]), strict=True):
+                found[i] = value
         names = list(self._fields)
         rows = zip(*(columns[name] for name in names), strict=True)
         if all(not field.conditions for field in self._order):
@@ -245,5 +250,7 @@ def _condition(name: str, when: When, leaves: Mapping[str, Leaf]) -> tuple[str, 
         )
     for value in when.several:
         if sentence := parent.wrong(value, when.parent):
-            raise InvalidValue(f"{name} is there only when {when.parent} is {value!r}, but {sentence}")
+            one = isinstance(when.values, tuple) and not parent.wrong(when.values, when.parent)
+            advice = f"; a tuple stands for several values, write ({when.values!r},) for the one" if one else ""
+            raise InvalidValue(f"{name} is there only when {when.parent} is {value!r}, but {sentence}{advice}")
     return when.parent, np.unique(parent.index(list(when.several)))

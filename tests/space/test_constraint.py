@@ -1,0 +1,47 @@
+"""Constraints say by how much they are exceeded."""
+
+import math
+
+import pytest
+
+from descend.errors import InvalidValue
+from descend.space import Constraint, Linear, linear
+
+POINT = {"a": 3.0, "b": 4, "opt": {"beta": 0.5}}
+
+
+def test_excess() -> None:
+    product = Constraint(lambda p: p["a"] * p["b"], upper=10, name="product")
+    assert product.excess(POINT) == 2
+    assert not product.holds(POINT)
+    assert Constraint(lambda p: -1.0).holds(POINT)
+    assert Constraint(lambda p: 0.0).holds(POINT)
+    assert not Constraint(lambda p: math.nan).holds(POINT)
+
+
+def test_linear() -> None:
+    low, high = linear({"a": 1, "b": 2, "opt.beta": -4, "absent": 7}, 0, 8)[::-1]
+    assert high.excess(POINT) == 1
+    assert low.excess(POINT) == -9
+    assert low.holds(POINT)
+    assert (high.name, high.upper) == ("1 a + 2 b + -4 opt.beta + 7 absent", 8)
+    assert len(linear({"a": 1}, upper=3)) == len(linear({"a": 1}, lower=3)) == 1
+    assert hash(Linear({"a": 1})) == hash(Linear({"a": 1}))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Constraint(3), "a function of a point, got 3"),
+        (lambda: Constraint(len, math.inf), "finite number for upper, got upper=inf"),
+        (lambda: Constraint(len, "1"), "finite number for upper, got upper='1'"),
+        (lambda: Linear({}), "weights by name"),
+        (lambda: Linear({"a": math.nan}), "finite weights, got nan for 'a'"),
+        (lambda: linear({"a": 1}), "one of them finite"),
+        (lambda: linear({"a": 1}, 2, 1), "lower=2, upper=1"),
+    ],
+)
+def test_wrong_constraints_get_a_sentence(make, sentence: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        make()
+    assert sentence in str(caught.value)
