@@ -35,7 +35,7 @@ def exactly_uniform(values: np.ndarray) -> bool:
         ),
         (Float(location=3, scale=0.5), stats.norm(3, 0.5).cdf),
     ],
-    ids=repr,
+    ids=["linear", "open", "log", "logit", "unbounded"],
 )
 def test_samples_are_uniform_on_their_scale(leaf: Float, to_uniform) -> None:
     p = draws(leaf)

@@ -3,8 +3,10 @@
 from descend.oracle.bounded import Bounded
 from descend.oracle.check import ForwardReport, check_forward
 from descend.oracle.closure import Closure
+from descend.oracle.constrained import FeasibleFirst
 from descend.oracle.core import Asks, Oracle, Slope, check_answers, probes
 from descend.oracle.differentiable import Differentiable
+from descend.oracle.encode import Encoded
 from descend.oracle.failure import OnFailure, Penalize, Raise, Reject, Retry
 from descend.oracle.function import Function
 from descend.oracle.ledger import Ledger
@@ -20,6 +22,8 @@ __all__ = [
     "Clipped",
     "Closure",
     "Differentiable",
+    "Encoded",
+    "FeasibleFirst",
     "ForwardReport",
     "Function",
     "Ledger",

@@ -1,5 +1,36 @@
 """Methods that ask for values only, by whole populations or a few points at a time."""
 
 from descend.population.base import AskTell, Search
+from descend.population.cma import CMAES
+from descend.population.cr_fm_nes import CRFMNES
+from descend.population.cross_entropy import CrossEntropy
+from descend.population.differential import DifferentialEvolution
+from descend.population.distribution import EstimationOfDistribution
+from descend.population.lagrangian import AugmentedLagrangian
+from descend.population.one_plus_one import OnePlusOne
+from descend.population.openai_es import OpenAIES
+from descend.population.pgpe import PGPE
+from descend.population.racing import Racing
+from descend.population.restarts import Restarts
+from descend.population.snes import SNES
+from descend.population.swarm import ParticleSwarm
+from descend.population.xnes import XNES
 
-__all__ = ["AskTell", "Search"]
+__all__ = [
+    "CMAES",
+    "CRFMNES",
+    "PGPE",
+    "SNES",
+    "XNES",
+    "AskTell",
+    "AugmentedLagrangian",
+    "CrossEntropy",
+    "DifferentialEvolution",
+    "EstimationOfDistribution",
+    "OnePlusOne",
+    "OpenAIES",
+    "ParticleSwarm",
+    "Racing",
+    "Restarts",
+    "Search",
+]

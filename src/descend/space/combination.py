@@ -119,7 +119,7 @@ class Permutation(Items):
     @cached_property
     def axes(self) -> Axes:
         n = len(self.items)
-        return Axes.of(self._names, (np.arange(n) + 0.5) / n)
+        return Axes.of(self._names, (np.arange(n) + 0.5) / n, order=True)
 
     def column(self, values: list[Any]) -> np.ndarray:
         n = len(self.items)

@@ -99,7 +99,8 @@ class Space:
             raise InvalidValue(f"every parameter has a single value, so there is nothing to search in {self!r}")
         sides = torch.from_numpy(axes.lower.copy()), torch.from_numpy(axes.upper.copy())
         cells, unordered = torch.from_numpy(axes.cells.copy()), torch.from_numpy(axes.unordered.copy())
-        return Domain.box(*sides, cells=cells, unordered=unordered)
+        orders = torch.from_numpy(axes.orders.copy())
+        return Domain.box(*sides, cells=cells, unordered=unordered, orders=orders)
 
     @property
     def middle(self) -> Tensor:

@@ -25,6 +25,8 @@ class Domain:
         cells: (d,) int64: 0 where the coordinate is continuous; k >= 2 where it has k values, which are the middles of
             k equal cells between lower and upper, and any point means the value of its cell.
         unordered: (d,) bool, whether neighbouring cells have nothing to do with each other.
+        orders: (d,) int64: -1, or the number of the permutation of which the coordinate is one item's key: its items come
+            in the order of their keys, and nothing else about them matters.
         bounded: whether any side is finite. discrete: whether any coordinate has cells.
 
     >>> domain = Domain.box(torch.zeros(2), torch.tensor([1.0, 4.0]))
@@ -37,6 +39,7 @@ class Domain:
     scale: Tensor
     cells: Tensor
     unordered: Tensor
+    orders: Tensor
     bounded: bool
     discrete: bool
 
@@ -52,6 +55,7 @@ class Domain:
         scale: Tensor | None = None,
         cells: Tensor | None = None,
         unordered: Tensor | None = None,
+        orders: Tensor | None = None,
     ) -> "Domain":
         """The box lower <= x <= upper (d,); scale defaults to its widths, and to 1 where they are infinite.
 
@@ -66,12 +70,14 @@ class Domain:
             cells = torch.zeros(lower.shape, dtype=torch.int64, device=lower.device)
         if unordered is None:
             unordered = torch.zeros(lower.shape, dtype=torch.bool, device=lower.device)
-        shapes = {tuple(t.shape) for t in (lower, upper, scale, cells, unordered)}
+        if orders is None:
+            orders = torch.full(lower.shape, -1, dtype=torch.int64, device=lower.device)
+        shapes = {tuple(t.shape) for t in (lower, upper, scale, cells, unordered, orders)}
         if len(shapes) > 1 or lower.dim() != 1:
             raise ShapeMismatch(f"the sides, scales and cells of a domain have one shape (d,), got {sorted(shapes)}")
         _check(lower, upper, scale, cells, width)
         finite = bool(lower.isfinite().any()) or bool(upper.isfinite().any())
-        return Domain(lower, upper, scale, cells, unordered, finite, bool((cells > 0).any()))
+        return Domain(lower, upper, scale, cells, unordered, orders, finite, bool((cells > 0).any()))
 
     @property
     def dim(self) -> int:
@@ -81,7 +87,8 @@ class Domain:
     def like(self, x: Tensor) -> "Domain":
         """The same domain in the dtype and on the device of x."""
         sides = (self.lower.to(x), self.upper.to(x), self.scale.to(x))
-        return Domain(*sides, self.cells.to(x.device), self.unordered.to(x.device), self.bounded, self.discrete)
+        kinds = (self.cells.to(x.device), self.unordered.to(x.device), self.orders.to(x.device))
+        return Domain(*sides, *kinds, self.bounded, self.discrete)
 
     def clip(self, xs: Tensor) -> Tensor:
         """The nearest points inside to xs (..., d)."""

@@ -37,7 +37,8 @@ class Axes:
     """The d coordinates of a parameter.
 
     Fields: names, d texts to be put behind the name of the parameter; lower, upper (d,) float64; cells (d,) int64 and
-    unordered (d,) bool, as in `Domain`; middle (d,) float64, the coordinates of the value in the middle.
+    unordered (d,) bool, as in `Domain`; middle (d,) float64, the coordinates of the value in the middle; orders (d,) int64,
+    as in `Domain`.
     """
 
     names: tuple[str, ...]
@@ -46,6 +47,7 @@ class Axes:
     cells: np.ndarray
     unordered: np.ndarray
     middle: np.ndarray
+    orders: np.ndarray
 
     @staticmethod
     def of(
@@ -55,6 +57,7 @@ class Axes:
         upper: float = 1.0,
         cells: int = 0,
         unordered: bool = False,
+        order: bool = False,
     ) -> "Axes":
         """The same for all d coordinates."""
         d = len(names)
@@ -65,6 +68,7 @@ class Axes:
             np.full(d, cells, dtype=np.int64),
             np.full(d, unordered),
             np.broadcast_to(np.asarray(middle, dtype=np.float64), (d,)).copy(),
+            np.full(d, 0 if order else -1, dtype=np.int64),
         )
 
     @staticmethod
@@ -82,7 +86,17 @@ class Axes:
             all_of([part.cells for part in axes], np.int64),
             all_of([part.unordered for part in axes], np.bool_),
             all_of([part.middle for part in axes], np.float64),
+            all_of(_apart([part.orders for part in axes]), np.int64),
         )
+
+
+def _apart(orders: list[np.ndarray]) -> list[np.ndarray]:
+    """The numbers of several parameters' orders, so that no two have the same."""
+    made, used = [], 0
+    for part in orders:
+        made.append(np.where(part < 0, part, part + used))
+        used += int(part.max(initial=-1)) + 1
+    return made
 
 
 class Leaf(ABC):
