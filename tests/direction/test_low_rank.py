@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from descend.direction import Combination, LowRank, Scaled, mirrored
+from descend.direction import Combination, LowRank, Scaled, low_rank, mirrored
 from descend.direction.low_rank import exact_terms, matrix_shape
 from descend.errors import InvalidValue
 from descend.key import Key
@@ -132,3 +132,39 @@ def test_what_has_no_fewer_factors_than_elements_is_dense():
     assert matrix_shape((), 1) is None
     with pytest.raises(InvalidValue, match="rank must be at least 1, got 0"):
         block(rank=0)
+
+
+@pytest.mark.parametrize("law", [Law.SIGN, Law.NORMAL])
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_update_in_pieces_that_cut_rows_is_that_of_the_whole(law, count):
+    layout = Layout(("a", "b", "c"), ((7, 13), (5,), (9, 11)))
+    z = LowRank(Key(3), law, count, 1, layout)
+    weights = [0.3, -0.7, 1.1][:count]
+    start = torch.arange(layout.size, dtype=torch.float32)
+    expected = start.clone()
+    z.add_to(expected, weights)
+    torch.testing.assert_close(expected, start + torch.tensor(weights) @ z.dense(start))
+    for step in (1, 4, 13, 29, 100):
+        found = start.clone()
+        for low in range(0, layout.size, step):
+            z.add_to(found[low : low + step], weights, low)
+        if law is Law.SIGN:
+            assert torch.equal(found, expected)
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("drawn", [1, 200, 2**20])
+def test_the_numbers_do_not_hang_on_what_is_drawn_together(monkeypatch, drawn):
+    layout = Layout(("a", "b", "c", "d"), ((7, 13), (5,), (9, 11), (6, 6)))
+    like = torch.zeros(())
+    expected = LowRank(Key(3), Law.SIGN, 4, 2, layout).dense(like)
+    monkeypatch.setattr(low_rank, "_DRAWN", drawn)
+    z = LowRank(Key(3), Law.SIGN, 4, 2, layout)
+    for place in (3, 0, 2, 0):
+        found = z.factors(place, [1, 3], like)
+        begin, shape = layout.offsets[place], layout.shapes[place]
+        whole = expected[:, begin : begin + layout.sizes[place]].view(4, *shape)
+        assert torch.equal(found.left[found.index] @ found.right[found.index].mT * found.gains[0], whole[[1, 3]])
+    assert z.factors(1, [0], like) is None
+    spans = [(91, 96), (93, 96), (10, 20), (90, 93)]  # the vector, part of it, part of a matrix, some of both
+    assert torch.equal(z.tiles(1, 3, spans, like), torch.cat([expected[1:3, a:b] for a, b in spans], 1))

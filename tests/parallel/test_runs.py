@@ -58,13 +58,17 @@ def test_parts_of_the_batch_give_the_run_on_the_whole_batch(told: Any, worker: A
 
 
 def test_a_probe_takes_at_most_16_bytes(told: Any, worker: Any, alone: Any) -> None:
-    for name, directions in (("many", 2 * 1000), ("halves", 2 * worker.STEPS), ("one", worker.STEPS)):
+    # losses of a float32 model travel as float32, an odd number of words a question
+    runs = (("many", 2 * 1000, 2), ("halves", 2 * worker.STEPS, 4), ("one", worker.STEPS, 1))
+    for name, directions, values in runs:
         for rank in told.all(name):
             traffic = rank["traffic"]
-            assert traffic["sent"] == 8 * traffic["evaluations"]
-            assert traffic["sent"] <= 16 * directions
-    for rank in told.all("weighted"):
-        assert rank["traffic"]["sent"] == 8 * rank["traffic"]["evaluations"] + 8  # the weight, once
+            assert traffic["sent"] == 4 * (values | 1) * traffic["questions"]
+            assert traffic["evaluations"] == values * traffic["questions"]
+            assert traffic["sent"] + traffic["checks"] <= 16 * directions
+    for rank in told.all("weighted"):  # the weight once, beside values of 8 bytes
+        traffic = rank["traffic"]
+        assert traffic["sent"] == 20 * (traffic["questions"] - 1) + 4 * 8 + 8
     assert told("many", 0)["traffic"]["checks"] == 8 * 1000 // worker.EVERY
 
 

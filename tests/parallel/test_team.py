@@ -1,10 +1,12 @@
 """Replicas are compared at the start and on the way, and who comes late catches up on the answers of the others."""
 
+import math
 import time
 from datetime import timedelta
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -96,7 +98,38 @@ def test_a_check_takes_eight_bytes_and_comes_every_so_many_steps(together: Any) 
         train(team, range(25), torch.zeros(3))
         return team.traffic.checks, team.traffic.sent
 
-    assert together(2, run, check_every=10) == [(3 * 8, 25 * 8)] * 2
+    assert together(2, run, check_every=10) == [(3 * 8, 25 * 4)] * 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("value", [0.1, 0.5, math.nan, math.inf, -0.0])
+def test_values_arrive_bit_for_bit_and_as_float32_where_that_holds_them(
+    together: Any, count: int, value: float
+) -> None:
+    def run(rank: int, team: Team) -> Any:
+        values = torch.full((count,), value, dtype=torch.float64)
+        return team.gather(values, {0: count, 1: count})[1 - rank], team.traffic.sent
+
+    size = 0 if count == 0 else 8 * count if value == 0.1 else 4 * (count | 1)
+    for found, sent in together(2, run):
+        assert found.dtype == torch.float64
+        expected = np.full(count, value)
+        assert found.numpy().tobytes() == expected.tobytes()
+        assert sent == size
+
+
+@pytest.mark.parametrize(
+    ("value", "sent", "expected"),  # of 8 bytes, one more would be a weight
+    [(0.5, *pair) for pair in ((2, 1), (4, 2), (1, 2), (3, 4), (2, 3), (3, 2))] + [(0.1, 1, 2), (0.1, 4, 2)],
+)
+def test_another_number_of_values_is_never_taken_for_the_right_one(
+    together: Any, value: float, sent: int, expected: int
+) -> None:
+    def run(rank: int, team: Team) -> Any:
+        values = torch.full((sent if rank else expected,), value, dtype=torch.float64)
+        return team.gather(values, {0: expected, 1: expected})
+
+    assert isinstance(together(2, run)[0], StateMismatch)
 
 
 # Coming late

@@ -5,6 +5,7 @@ parameters are stored or chunked.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,6 +65,10 @@ class Directions(ABC):
 
         The tensor may be a view of what the directions hold: read it, do not write to it.
         """
+
+    def tiles(self, first: int, last: int, stretches: Sequence[tuple[int, int]], like: Tensor) -> Tensor:
+        """Tiles of several stretches (start, stop) of the directions side by side; read it, do not write to it."""
+        return torch.cat([self.tile(first, last, start, stop, like) for start, stop in stretches], 1)
 
     def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
         """Thin factors of some directions on parameter number `place` of the layout, or None: then ask for a `tile`.

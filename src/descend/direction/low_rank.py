@@ -10,6 +10,7 @@ fine-tuning for language models with low-rank structures" (LOZO, which keeps B f
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -25,6 +26,8 @@ from descend.key import Key
 from descend.layout import Layout
 
 __all__ = ["LowRank", "cover", "exact_terms", "matrix_shape"]
+
+_DRAWN = 2**20  # numbers of factors that are made, and held, together: 4 MB
 
 
 def matrix_shape(shape: tuple[int, ...], rank: int) -> tuple[int, int] | None:
@@ -70,7 +73,8 @@ class LowRank(Directions):
     right: Key | None = None
     _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False)
-    _made: dict[tuple[int, int, int, str], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
+    _made: dict[Any, list[tuple[Tensor, Tensor]]] = field(default_factory=dict, init=False, repr=False)
+    _groups: dict[int, list[range]] = field(default_factory=dict, init=False, repr=False)
 
     acts = True
 
@@ -89,12 +93,12 @@ class LowRank(Directions):
 
     @cached_property
     def _starts(self) -> tuple[tuple[int, int], ...]:
-        """Where the numbers of A and of B begin for every parameter."""
-        starts, left, right = [], 0, 0
+        """Where the numbers of A and of B begin for every parameter, and where those of the last one end."""
+        starts, left, right = [(0, 0)], 0, 0
         for matrix in self.matrices:
-            starts.append((left, right))
             if matrix is not None:
                 left, right = left + matrix[0] * self.rank, right + matrix[1] * self.rank
+            starts.append((left, right))
         return tuple(starts)
 
     @cached_property
@@ -121,17 +125,36 @@ class LowRank(Directions):
         return self.layout.offsets[place]
 
     def _pair(self, place: int, first: int, last: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """A (k, m, r) and B (k, n, r) of directions first..last; those made last are kept, since blocks share them."""
-        name = (place, first, last, str(like.device))
-        if name not in self._made:
-            (m, n), (a, b) = self.matrices[place], self._starts[place]  # type: ignore[misc]  # it has factors
-            left = torch.empty(last - first, m * self.rank, device=like.device)
-            right = torch.empty(last - first, n * self.rank, device=like.device)
-            noise.fill(left, self._seeds[0], self.law, start=a, member=first)
-            noise.fill(right, self._seeds[1], self.law, start=b, member=first)
+        """A (k, m, r) and B (k, n, r) of directions first..last."""
+        group = self._group(place, last - first)
+        name = (group.start, first, last, like.device)
+        if name not in self._made:  # only those made last are kept
             self._made.clear()
-            self._made[name] = left.view(-1, m, self.rank), right.view(-1, n, self.rank)
-        return self._made[name]
+            self._made[name] = self._draw(group, first, last, like)
+        return self._made[name][place - group.start]
+
+    def _draw(self, group: range, first: int, last: int, like: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """A and B of directions first..last on every parameter of a group, views of what is drawn at once."""
+        drawn = []
+        for side, seed in enumerate(self._seeds):
+            begin, end = self._starts[group.start][side], self._starts[group.stop][side]
+            rows = torch.empty(last - first, end - begin, device=like.device)
+            noise.fill(rows, seed, self.law, start=begin, member=first)
+            sizes = [self._starts[i + 1][side] - self._starts[i][side] for i in group]
+            drawn.append([part.view(len(part), -1, self.rank) for part in rows.split(sizes, 1)])
+        return list(zip(*drawn, strict=True))
+
+    def _group(self, place: int, count: int) -> range:
+        """The parameters whose factors are made with those of `place`: as many as a few megabytes of numbers serve."""
+        if count not in self._groups:
+            groups: list[range] = []
+            begin, end = 0, len(self.matrices)
+            for i in range(1, end + 1):
+                if i == end or (sum(self._starts[i + 1]) - sum(self._starts[begin])) * count > _DRAWN:
+                    groups += [range(begin, i)] * (i - begin)
+                    begin = i
+            self._groups[count] = groups
+        return self._groups[count][place]
 
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
         out = torch.empty(last - first, stop - start, dtype=like.dtype, device=like.device)
@@ -148,6 +171,19 @@ class LowRank(Directions):
             part.copy_(block.flatten(1)[:, skip : skip + high - low])
         return out
 
+    def tiles(self, first: int, last: int, stretches: Sequence[tuple[int, int]], like: Tensor) -> Tensor:
+        wide = sum(stop - start for start, stop in stretches)
+        out, at = torch.empty(last - first, wide, dtype=like.dtype, device=like.device), 0
+        for start, stop in stretches:
+            part = out[:, at : at + stop - start]
+            at += stop - start
+            [(place, *_), *others] = self.layout.overlaps(start, stop)
+            if others or self.matrices[place] is not None:
+                part.copy_(self.tile(first, last, start, stop, like))
+            else:
+                noise.fill(part, self.key.seed, self.law, start=start, member=first)
+        return out
+
     def add_to(self, out: Tensor, weights: list[float], start: int = 0) -> None:
         """One matrix product per parameter: out += (A diag w) B^T, rounded once."""
         terms = exact_terms(tuple(weights), self.rank, out.dtype, self.law)
@@ -162,12 +198,27 @@ class LowRank(Directions):
             coefficients = torch.tensor(terms, dtype=wide, device=out.device)
             scaled = (left[:, a:b].to(wide) * coefficients[:, None, None]).transpose(0, 1).flatten(1)
             thin = right.to(wide).transpose(1, 2).flatten(0, 1)
-            if len(thin) == 1 and part.dtype == wide and skip == 0 and high - low == (b - a) * thin.shape[1]:
-                part.view(b - a, -1).addcmul_(scaled, thin)  # one term: rounded once as it is, in one sweep
+            if len(thin) == 1 and part.dtype == wide:  # one term: rounded once as it is, in one sweep
+                _add_outer(part, scaled[:, 0], thin[0], skip)
             else:
                 product = self._scratch.take(len(scaled) * thin.shape[1], wide, out.device)
                 torch.mm(scaled, thin, out=product.view(len(scaled), -1))
                 part.add_(product[skip : skip + high - low])
+
+
+def _add_outer(out: Tensor, left: Tensor, right: Tensor, skip: int) -> None:
+    """out += the elements from `skip` on of left right^T, row by row, in place."""
+    n = len(right)
+    head = min(-skip % n, len(out))  # what is left of the first row where it is not whole
+    rows = (len(out) - head) // n
+    whole, tail = out[head : head + rows * n].view(rows, n), out[head + rows * n :]
+    if head:
+        out[:head].addcmul_(left[0], right[skip : skip + head])
+    if rows:
+        first = int(head > 0)
+        whole.addcmul_(left[first : first + rows, None], right)
+    if len(tail):
+        tail.addcmul_(left[-1], right[: len(tail)])
 
 
 def cover(matrix: tuple[int, int] | None, offset: int, low: int, high: int) -> tuple[int, int, int]:

@@ -10,8 +10,9 @@ at a time, its words become numbers in pieces of up to 2^17, and all temporaries
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from math import copysign
 
 import torch
 from torch import Tensor
@@ -42,6 +43,10 @@ def add(out: Tensor, seed: int, law: Law, scale: float, start: int, member: int)
     """out[c] += scale * z[member, start + c]; `out` is (len,)."""
     with torch.no_grad():
         for columns in _blocks(start, out.shape[0], _BLOCK * 4 * law.per_word):
+            if law is Law.SIGN and out.dtype != torch.float64:  # a product with a sign is exact
+                for _, part, step in _pieces(1, columns, seed, law, member, out.device, scale):
+                    _increase(out[part.start - start : part.stop - start], step[0])
+                continue
             for _, part, z in _pieces(1, columns, seed, law, member, out.device):
                 _increase(out[part.start - start : part.stop - start], _working(z[0], out).mul_(scale))
 
@@ -85,11 +90,12 @@ def _blocks(start: int, length: int, size: int) -> Iterator[range]:
 
 
 def _pieces(
-    n: int, columns: range, seed: int, law: Law, member: int, device: torch.device
+    n: int, columns: range, seed: int, law: Law, member: int, device: torch.device, scale: float = 1.0
 ) -> Iterator[tuple[slice, range, Tensor]]:
     """The float32 numbers of members member..member + n at `columns`: (rows, columns, z of that shape).
 
-    `columns` lie in one block.  Each member's columns come in order, and so do a column's members.
+    `columns` lie in one block.  Each member's columns come in order, and so do a column's members.  What is yielded is
+    void when the next comes.  Signs come times `scale`, the other laws are not scaled.
     """
     first, last = columns.start // LANES, (columns.stop - 1) // LANES  # rows of 64: one bit, or word, of all lanes
     word, words = first // law.per_word, last // law.per_word - first // law.per_word + 1
@@ -104,22 +110,41 @@ def _pieces(
     per_word = len(shifts) * min(len(lanes), LANES)  # numbers made from a word of every lane
     group = max(1, _BLOCK // len(lanes))
     rows_step, words_step = max(1, _PIECE // (words * per_word)), max(1, _PIECE // per_word)
+    make = _signs(shifts, scale, device) if law is Law.SIGN else lambda bits: _numbers(bits, law)
     for a in range(0, n, group):
         bits = _words(seed, law, range(member + a, member + min(n, a + group)), lanes, word % 4, words, device)
         for r in range(0, bits.shape[0], rows_step):
             for q in range(0, words, words_step):
-                z = _numbers(bits[r : r + rows_step, q : q + words_step], law, shifts)
+                z = make(bits[r : r + rows_step, q : q + words_step])
                 base = origin + q * per_word
                 part = range(max(base, columns.start), min(base + z.shape[1], columns.stop))
                 yield slice(a + r, a + r + z.shape[0]), part, z[:, part.start - base : part.stop - base]
 
 
-def _numbers(bits: Tensor, law: Law, shifts: range) -> Tensor:
-    """float32 numbers (members, words * shifts * lanes) of int32 words (members, words, lanes)."""
-    if law is Law.SIGN:
-        by = torch.arange(shifts.start, shifts.stop, dtype=torch.int32, device=bits.device).unsqueeze(1)
-        one = bits.unsqueeze(2) << by  # then the sign bit of a float32 one
-        return one.bitwise_and_(-(2**31)).bitwise_or_(0x3F800000).view(torch.float32).view(bits.shape[0], -1)
+def _signs(shifts: range, scale: float, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """What makes `scale` times the signs at `shifts` of int32 words (members, words, lanes): (members, rest) float32.
+
+    It takes two passes, over memory that is used again: page faults of new memory would cost as much as a pass.
+    """
+    by = torch.arange(shifts.start, shifts.stop, dtype=torch.int32, device=device).unsqueeze(1)
+    size = torch.tensor(abs(scale), dtype=torch.float32, device=device)
+    room = torch.empty(0, dtype=torch.int32, device=device)
+
+    def make(bits: Tensor) -> Tensor:
+        nonlocal room
+        n, words, lanes = bits.shape
+        count = bits.numel() * len(by)
+        room = room if room.numel() >= count else room.new_empty(count)
+        out = room[:count].view(n, words, len(by), lanes)
+        bits = bits.bitwise_not() if copysign(1.0, scale) < 0 else bits
+        signed = torch.bitwise_left_shift(bits.unsqueeze(2), by, out=out).view(torch.float32)
+        return torch.copysign(size, signed, out=signed).view(n, -1)
+
+    return make
+
+
+def _numbers(bits: Tensor, law: Law) -> Tensor:
+    """float32 numbers (members, words * lanes) of int32 words (members, words, lanes)."""
     bits = bits.reshape(bits.shape[0], -1)
     if law is Law.UNIFORM:
         return ((bits >> 7) | 1).float().mul_(law.unit)

@@ -36,7 +36,7 @@ class Population:
     Attributes:
         kept: the buffers of the model.
         activations: elements that the largest activation of one forward may have; it decides how many members run at
-            once. Default 2^23, which is 32 MB of float32.
+            once. Default 2^22, which is 16 MB of float32.
         tile: see `Move`.
         together: whether members still run as one forward.
         reason: why they do not, in words, once that was found out.
@@ -46,7 +46,7 @@ class Population:
 
     def __init__(self, parameters: Parameters, model: nn.Module | None = None) -> None:
         self.parameters, self.kept = parameters, Kept(model)
-        self.activations, self.tile = 2**23, 2**20
+        self.activations, self.tile = 2**22, 2**20
         self.together, self.reason = True, ""
         self.unseen = set(range(len(parameters.tensors)))
         self.escaped: set[int] = set()
@@ -209,8 +209,9 @@ class Population:
         return Move(self.parameters, directions, rows, amounts, self.tile, self._scratch)
 
     def _members(self, left: int) -> int:
-        """How many members the next forward takes."""
-        return max(1, min(left, self.activations // self._widest))
+        """How many members each of the next forwards takes, so that they are of about one size."""
+        forwards = -(-left // max(1, self.activations // self._widest))
+        return -(-left // forwards)
 
     def _note(self, move: Move) -> None:
         self.unseen -= move.seen

@@ -1,11 +1,11 @@
 """The values of an objective, asked by several processes together: each evaluates its part, and all get all answers.
 
 A question for n values is cut into contiguous parts, one per rank that holds the same part of the batch; the answers
-travel as float64, and are put together in the order of the ranks, so every rank goes on with the same bits. Over
-parts of the batch the values are averaged, sum_b w_b f_b / sum_b w_b in the order of b. Whatever stands above, an
-estimator, a line search, a population, asks as if there were one process. (The scheme is as old as evolution
-strategies on clusters: Salimans et al. 2017, "Evolution strategies as a scalable alternative to reinforcement
-learning"; for values along seeds: Malladi et al. 2023, section 2.)
+travel as float64, or as float32 where that holds them exactly, and are put together in the order of the ranks, so
+every rank goes on with the same bits. Over parts of the batch the values are averaged, sum_b w_b f_b / sum_b w_b in the
+order of b. Whatever stands above, an estimator, a line search, a population, asks as if there were one process. (The
+scheme is as old as evolution strategies on clusters: Salimans et al. 2017, "Evolution strategies as a scalable
+alternative to reinforcement learning"; for values along seeds: Malladi et al. 2023, section 2.)
 
 Where a rank is lost and the others may go on, they evaluate the values that it owed themselves, at once. So an
 estimate always rests on all the probes it asked for, and no estimator needs to know.

@@ -24,6 +24,9 @@ from descend.parallel.wire import OnLost, Store, Traffic, Wire
 
 __all__ = ["Team"]
 
+_END = b"\xff" * 4
+"""What an even number of float32 ends with: a NaN of bits that no arithmetic makes."""
+
 _START = 10.0
 """The first meeting waits this many times as long: processes do not start at the same moment."""
 
@@ -99,12 +102,13 @@ class Team:
             LostWorker: see `Wire`.
             StateMismatch: a rank sent more or fewer, so the ranks do not ask the same questions.
         """
-        message = values.numpy().astype("<f8").tobytes()
         weight = float(self.weight() if callable(self.weight) else self.weight)
         if weight != self.weights.get(self.rank, 1.0):
             if not (math.isfinite(weight) and weight > 0):
                 raise InvalidValue(f"the weight of a shard must be a finite number > 0, got {weight!r}")
-            message += pack("<d", weight)
+            message = _packed(values) + pack("<d", weight)
+        else:
+            message = _shortly(values) if _is_short(values) else _packed(values)
         found = self.wire.exchange(self.roll, message, f"step {self._step}")
         self.roll = tuple(found)
         self.traffic.questions += 1
@@ -114,8 +118,9 @@ class Team:
         return {rank: self._read(rank, text, counts[rank]) for rank, text in found.items()}
 
     def _read(self, rank: int, text: bytes, count: int) -> Tensor:
-        numbers = np.frombuffer(text, "<f8")
-        if len(numbers) == count + 1:
+        short = len(text) % 8 > 0
+        numbers = np.frombuffer(text.removesuffix(_END), "<f4") if short else np.frombuffer(text, "<f8")
+        if len(numbers) == count + 1 and not short:
             self.weights[rank] = float(numbers[-1])
         elif len(numbers) != count:
             self.wire.farewell("the ranks ask different questions")
@@ -137,7 +142,7 @@ class Team:
     def note(self, answer: Tensor) -> None:
         """Keep an answer for those who join later."""
         if self.elastic:
-            self._log.add(answer.numpy().astype("<f8").tobytes())
+            self._log.add(_packed(answer))
 
     # Meetings
 
@@ -314,6 +319,20 @@ class Team:
     def leave(self, why: str = "it is done") -> None:
         """Answer no more; the others are told at once, and need not wait to find out."""
         self.wire.farewell(why)
+
+
+def _packed(values: Tensor) -> bytes:
+    return values.numpy().astype("<f8").tobytes()
+
+
+def _is_short(values: Tensor) -> bool:
+    """Whether float32 holds these float64 numbers exactly, as it holds most losses of models in float32."""
+    return len(values) > 0 and bool(((values.float().double() == values) | values.isnan()).all())
+
+
+def _shortly(values: Tensor) -> bytes:
+    """An odd number of words of 4 bytes, so that the length tells what they are."""
+    return values.numpy().astype("<f4").tobytes() + (_END if len(values) % 2 == 0 else b"")
 
 
 def _groups(told: Mapping[int, Any]) -> dict[Any, list[int]]:

@@ -23,7 +23,7 @@ __all__ = ["OnLost", "Store", "Traffic", "Wire"]
 OnLost = Literal["stop", "continue"]
 
 _FAREWELL = b"left:"
-_WORD = 8
+_WORD = 4
 """Messages are whole words, so one that is not is a farewell."""
 
 
@@ -76,7 +76,7 @@ class Wire:
 
         Args:
             roll: the ranks to expect, this one among them.
-            message: whole words of 8 bytes.
+            message: whole words of 4 bytes.
             when: for error messages, "step 7".
             patience: seconds, if more than usual.
 

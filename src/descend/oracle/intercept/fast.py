@@ -14,7 +14,7 @@ from torch import Tensor
 
 from descend.direction import Factors
 
-__all__ = ["add_thin"]
+__all__ = ["add_thin", "layer_norm"]
 
 
 def add_thin(out: Tensor, x: Tensor, factors: Factors, shift: Tensor | None = None) -> None:
@@ -26,7 +26,7 @@ def add_thin(out: Tensor, x: Tensor, factors: Factors, shift: Tensor | None = No
         factors: k directions Z_i of (m, n).
         shift: (k, m), or None.
     """
-    kernels = _compiled() if _suits(out, x, factors.right) else None
+    kernels = _compiled() if _suits(out, x, factors, shift) else None
     if kernels is not None:
         kernels.add_rank_one(out, x, factors, shift)
         return
@@ -42,14 +42,23 @@ def add_thin(out: Tensor, x: Tensor, factors: Factors, shift: Tensor | None = No
         out += shift[:, None]
 
 
-def _suits(out: Tensor, x: Tensor, right: Tensor) -> bool:
+def _suits(out: Tensor, x: Tensor, factors: Factors, shift: Tensor | None) -> bool:
     return (
         out.is_cpu
-        and right.shape[2] == 1
+        and factors.right.shape[2] == 1
         and out.dtype == x.dtype == torch.float32
-        and out.is_contiguous()
         and x.is_contiguous()
+        and factors.left.stride()[1:] == factors.right.stride()[1:] == (1, 1)
+        and (shift is None or shift.stride(1) == 1)
     )
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor | None:
+    """The layer norm of x (k, ..., m) over its last axis with the members' own weights and biases (k, m), or None."""
+    suits = x.is_cpu and x.dtype == weight.dtype == bias.dtype == torch.float32 and x.is_contiguous()
+    suits = suits and weight.dim() == bias.dim() == 2 and weight.stride(1) == bias.stride(1) == 1
+    kernels = _compiled() if suits else None
+    return None if kernels is None else kernels.layer_norm(x, weight, bias, eps)
 
 
 @cache

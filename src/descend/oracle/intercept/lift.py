@@ -30,8 +30,10 @@ def lifted(build: Build, member: Tensor, tensors: tuple[Tensor | None, ...], wid
         member: the member's number, as vmap gives it.
         tensors: as the model has them, batched or not.
     """
-    if _DIRECT and _at_one_level(member, tensors):
-        return _directly(build, tensors, widest)
+    if _DIRECT:
+        held = _held(member, tensors)
+        if held is not None:
+            return _directly(build, *held, widest)
     sizes = [widest]
 
     def counted(shared: tuple[bool, ...], *given: Tensor) -> Tensor:
@@ -50,26 +52,35 @@ def is_inside_another(member: Tensor | None) -> bool:
     return level is not None and (member is None or level != _layers.maybe_get_level(member))
 
 
-def _at_one_level(member: Tensor, tensors: tuple[Tensor | None, ...]) -> bool:
-    """Whether the model has not called a transform of torch.func of its own around this call."""
-    level = _layers.current_level()
-    return level == _layers.maybe_get_level(member) and all(
-        t is None
-        or not _layers.is_functorch_wrapped_tensor(t)
-        or (_layers.is_batchedtensor(t) and _layers.maybe_get_level(t) == level)
-        for t in tensors
-    )
+def _held(
+    member: Tensor, tensors: tuple[Tensor | None, ...]
+) -> tuple[int, tuple[bool, ...], list[Tensor | None]] | None:
+    """The level, which tensors the members share, and what the tensors hold with the members in front.
 
-
-def _directly(build: Build, tensors: tuple[Tensor | None, ...], widest: int) -> tuple[Tensor, int]:
+    None where the model has called a transform of torch.func of its own around this call.
+    """
     level, shared, physical = _layers.current_level(), [], []
+    if level != _layers.maybe_get_level(member):
+        return None
     for t in tensors:
-        alike = t is None or not _layers.is_batchedtensor(t)
+        alike = t is None or not _layers.is_functorch_wrapped_tensor(t)
+        if not alike:
+            if not _layers.is_batchedtensor(t) or _layers.maybe_get_level(t) != level:
+                return None
+            at = _layers.maybe_get_bdim(t)
+            t = _layers.get_unwrapped(t)
+            t = t.movedim(at, 0) if at else t
         shared.append(alike)
-        physical.append(t if alike else _layers.get_unwrapped(t).movedim(_layers.maybe_get_bdim(t), 0))
+        physical.append(t)
+    return level, tuple(shared), physical
+
+
+def _directly(
+    build: Build, level: int, shared: tuple[bool, ...], physical: list[Tensor | None], widest: int
+) -> tuple[Tensor, int]:
     layer = _layers.pop_dynamic_layer_stack()
     try:
-        out = build(tuple(shared), *physical)
+        out = build(shared, *physical)
     finally:
         _layers.push_dynamic_layer_stack(layer)
     return _layers._add_batch_dim(out, 0, level), max(widest, out.numel() // out.shape[0])

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from descend.direction import Factors
+from descend.oracle.intercept import fast
 from descend.oracle.intercept.move import Move
 
 __all__ = ["HANDLERS"]
@@ -54,18 +55,19 @@ def _rows(move: Move, indices: Tensor, table: Tensor, start: int, shared: bool) 
     return out.to(table.dtype)
 
 
-def _gathered(tables: Tensor, indices: Tensor, shared: bool) -> Tensor:
-    """tables (n, m, r) looked up by indices (n, ...), or (...) if shared: (n, l, r)."""
-    n, _, r = tables.shape
-    flat = indices.reshape(1 if shared else n, -1).expand(n, -1)
-    return tables.gather(1, flat[:, :, None].expand(-1, -1, r))
+def _gathered(found: Factors, indices: Tensor, shared: bool) -> Tensor:
+    """The rows of A that indices (k, ...), or (...) if shared, look up for every direction: (k, l, r)."""
+    k = len(found.index)
+    flat = indices.reshape(1 if shared else k, -1)
+    return found.left[found.index[:, None], flat]
 
 
 def _thin(move: Move, found: Factors, table: Tensor, indices: Tensor, shared: bool) -> Tensor:
     """All members by their factors: table[i] + gain * A[i] B^T."""
-    base = F.embedding(indices, table.detach())
-    base = base.expand(len(move.rows), *base.shape) if shared else base
-    left, right = found.spread()
-    gains = torch.tensor(found.gains, dtype=right.dtype, device=right.device)[:, None, None]
-    change = torch.bmm(_gathered(left, indices, shared), (right * gains).transpose(1, 2))
-    return change.view(base.shape).add_(base).to(table.dtype)
+    n, wide, r = len(move.rows), torch.promote_types(table.dtype, torch.float32), found.left.shape[2]
+    base = F.embedding(indices, table.detach()).to(wide)
+    out = base.expand(n, *base.shape).clone() if shared else base
+    thin = _gathered(found, indices, shared)
+    same = torch.eye(r, dtype=found.right.dtype, device=thin.device).expand(len(found.right), r, r)
+    fast.add_thin(out.view(n, -1, table.shape[1]), thin, Factors(found.right, same, found.index, found.gains))
+    return out.to(table.dtype)

@@ -5,7 +5,7 @@ its own (products, lookups, convolutions, norms) makes less than a weight; any o
 one parameter it was given, for the length of that call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
@@ -40,6 +40,8 @@ _RULES = (
     products.HANDLERS | lookups.HANDLERS | convolutions.HANDLERS | norms.HANDLERS | attention.HANDLERS | views.HANDLERS
 )  # function -> rule(move, function, its arguments), which answers None where it does not apply
 
+_NESTED = (tuple, list, dict)
+
 _CONVERSIONS = {Tensor.float, Tensor.double, Tensor.to, Tensor.type, Tensor.type_as}
 
 _UNKNOWN = {"out", "alpha", "beta"}  # what the rules do not know
@@ -64,19 +66,21 @@ class Intercept(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _ABOUT or (func is Tensor.type and len(args) == 1):
             return func(*args, **kwargs)
+        rule = _RULES.get(func)
+        if rule is not None and not (kwargs and _UNKNOWN & kwargs.keys()) and not is_inside_another(self.move.member):
+            answer = rule(self.move, func, *args, **kwargs)
+            if answer is not None:
+                return answer
         body = _BODIES.get(func)
         if body is not None:
             with self:  # its parts are intercepted instead
                 return body(*args, **kwargs)
-        rule = _RULES.get(func)
-        if rule is not None and not _UNKNOWN & kwargs.keys() and not is_inside_another(self.move.member):
-            answer = rule(self.move, func, *args, **kwargs)
-            if answer is not None:
-                return answer
+        if not (_hold_parameter(self.move, args) or (kwargs and _hold_parameter(self.move, kwargs.values()))):
+            return func(*args, **kwargs)
         swap = _Swap(self.move)
         args, kwargs = swap((args, kwargs))
         answer = func(*args, **kwargs)
-        if swap.swapped and isinstance(answer, Tensor):
+        if isinstance(answer, Tensor):
             self.move.widest = max(self.move.widest, answer.numel())
         # torch's own answer is wider than the parameter if what stands beside it is, or if it was asked for
         wide = swap.beside or func in _CONVERSIONS or "dtype" in kwargs
@@ -92,11 +96,9 @@ class _Swap:
     def __init__(self, move: Move) -> None:
         self.move = move
         self.dtype: torch.dtype | None = None
-        self.swapped = self.beside = False
+        self.beside = False
 
     def __call__(self, value: Any) -> Any:
-        if not _holds_parameter(self.move, value):
-            return value
         made = _mapped(value, self._swapped)
         return made if self.dtype is None else _widened(made, self.dtype)
 
@@ -105,19 +107,20 @@ class _Swap:
         if origin is None:
             self.beside |= value.is_floating_point() and value.dim() > 0 and value.dtype.itemsize > 2
             return value
-        self.swapped = True
         made = self.move.copy(origin) if origin is value else self.move.copy(origin).transpose(0, 1)
         if made.dtype != value.dtype:
             self.dtype = value.dtype
         return made
 
 
-def _holds_parameter(move: Move, value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return move.origin(value) is not None
-    if isinstance(value, tuple | list):
-        return any(_holds_parameter(move, v) for v in value)
-    return isinstance(value, dict) and any(_holds_parameter(move, v) for v in value.values())
+def _hold_parameter(move: Move, values: Iterable[Any]) -> bool:
+    """Whether a parameter is among some values, or within those that are nested."""
+    for value in values:
+        if move.origin(value) is not None:
+            return True
+        if isinstance(value, _NESTED) and _hold_parameter(move, value.values() if isinstance(value, dict) else value):
+            return True
+    return False
 
 
 def _mapped(value: Any, f: Callable[[Tensor], Any]) -> Any:

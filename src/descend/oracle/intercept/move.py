@@ -17,6 +17,8 @@ from descend.oracle.intercept.lift import Build, lifted
 
 __all__ = ["Move"]
 
+_VECTORS = 2**21  # numbers that the members' copies of all vectors may have, to be made at once: 8 MB
+
 
 class Move:
     """Some members of a population around the live parameters.
@@ -53,7 +55,7 @@ class Move:
         pairs = zip(parameters.tensors, parameters.layout.offsets, strict=True)
         self._places = {id(p): (i, start) for i, (p, start) in enumerate(pairs)}
         self._turned: dict[int, tuple[Tensor, Tensor]] = {}
-        self._index: Tensor | None = None
+        self._vectors: dict[int, Tensor] | None = None
         self.scratch = Scratch() if scratch is None else scratch
 
     @property
@@ -89,34 +91,47 @@ class Move:
         return Factors(scaled.left.double(), scaled.right.double(), scaled.index, scaled.gains)
 
     def physical(self, p: Tensor) -> Tensor:
-        """Moved copies of a parameter, (n, *shape), in its dtype, or in float32 if that is narrower."""
+        """Moved copies of a parameter, (n, *shape), in its dtype or float32 if that is narrower; they are only read."""
         index, start = self._places[id(p)]
         self.seen.add(index)
-        wide = torch.promote_types(p.dtype, torch.float32)
-        copies = p.detach().to(wide).expand(len(self.rows), *p.shape).clone(memory_format=torch.contiguous_format)
-        flat = copies.view(len(self.rows), -1)
+        n, wide = len(self.rows), torch.promote_types(p.dtype, torch.float32)
+        if p.dim() == 1 and not self.still:
+            if self._vectors is None:
+                self._vectors = self._move_vectors()
+            if id(p) in self._vectors:
+                return self._vectors[id(p)]
+        copies = p.detach().to(wide).expand(n, *p.shape).clone(memory_format=torch.contiguous_format)
+        flat = copies.view(n, -1)
         scales = torch.tensor(self.scales, dtype=wide, device=p.device)
-        step = max(1, BLOCK // len(self.rows))
+        step = max(1, BLOCK // n)
         for low in range(0, 0 if self.still else flat.shape[1], step):
             self.directions.perturb(flat[:, low : low + step], self.rows, scales, start + low)
         return copies
 
-    def change(self, p: Tensor) -> Tensor:
-        """How far a parameter moves, (n, *shape) in float32 or its wider dtype: scales[i] * z_rows[i]."""
-        index, start = self._places[id(p)]
-        self.seen.add(index)
-        wide = torch.promote_types(p.dtype, torch.float32)
+    def _move_vectors(self) -> dict[int, Tensor]:
+        """Moved copies of all vectors (biases, and weights of norms), which are many and short, made at once."""
+        dtype = torch.promote_types(self.parameters.dtype, torch.float32)
+        pairs = [
+            (p, start)
+            for p, start in zip(self.parameters.tensors, self.parameters.layout.offsets, strict=True)
+            if p.dim() == 1 and torch.promote_types(p.dtype, torch.float32) == dtype
+        ]
+        sizes = [p.shape[0] for p, _ in pairs]
+        if not pairs or sum(sizes) * len(self.rows) > _VECTORS:
+            return {}
         low, high = min(self.rows), max(self.rows) + 1
-        like = torch.empty(0, dtype=wide, device=p.device)
-        z = self.directions.tile(low, high, start, start + p.numel(), like)
-        if self._index is None:
-            self._index = torch.tensor(self.rows, device=p.device) - low
-            self._amounts = torch.tensor(self.scales, dtype=torch.float64, device=p.device)[:, None]
-        return (z[self._index] * self._amounts.to(wide)).view(len(self.rows), *p.shape)
+        index = torch.tensor(self.rows, device=self.parameters.device) - low
+        scales = torch.tensor(self.scales, dtype=dtype, device=index.device)[:, None]
+        here = torch.cat([p.detach() for p, _ in pairs]).to(dtype)
+        z = self.directions.tiles(low, high, [(start, start + p.shape[0]) for p, start in pairs], here)
+        moved = torch.addcmul(here, z.index_select(0, index), scales).split(sizes, 1)
+        return {id(p): copies for (p, _), copies in zip(pairs, moved, strict=True)}
 
     def copy(self, p: Tensor) -> Tensor:
         """A moved copy of a parameter as the model sees it: one tensor, batched over the members if there are many."""
-        return self.physical(p)[0] if self.member is None else self.lift(lambda _: self.physical(p))
+        if self.member is None:  # the model may write to it
+            return self.physical(p)[0].clone()
+        return self.lift(lambda _: self.physical(p).clone())
 
     def part(self, p: Tensor, low: int, high: int, member: int) -> Tensor:
         """Rows low..high of a contiguous parameter, moved for one member; held until the next call."""

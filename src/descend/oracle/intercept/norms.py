@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from descend.oracle.intercept import fast
 from descend.oracle.intercept.move import Move
 
 __all__ = ["HANDLERS"]
@@ -24,7 +25,7 @@ def _layer_norm(
     bias: Any = None,
     eps: float = 1e-5,
 ) -> Any:
-    return _normalised(move, lambda x: call(x, normalized_shape, None, None, eps), input, weight, bias)
+    return _normalised(move, lambda x: call(x, normalized_shape, None, None, eps), input, weight, bias, eps)
 
 
 def _rms_norm(
@@ -38,8 +39,13 @@ def _rms_norm(
     return _normalised(move, lambda x: call(x, normalized_shape, None, eps), input, weight, None)
 
 
-def _normalised(move: Move, norm: Callable[[Tensor], Tensor], x: Tensor, weight: Any, bias: Any) -> Any:
-    """norm(x) * w + b where both are parameters or missing; a single probe is the generic case."""
+def _normalised(
+    move: Move, norm: Callable[[Tensor], Tensor], x: Tensor, weight: Any, bias: Any, eps: float | None = None
+) -> Any:
+    """norm(x) * w + b where both are parameters or missing; a single probe is the generic case.
+
+    With `eps` it is a layer norm, which a kernel may do in one pass.
+    """
     if move.member is None or move.place(weight) is None or (bias is not None and move.place(bias) is None):
         return None
 
@@ -47,6 +53,9 @@ def _normalised(move: Move, norm: Callable[[Tensor], Tensor], x: Tensor, weight:
         w = move.physical(weight)
         b = torch.zeros_like(w) if bias is None else move.physical(bias)
         lead = x.shape[: x.dim() - weight.dim()] if shared[0] else x.shape[1 : x.dim() - weight.dim()]
+        whole = None if shared[0] or eps is None else fast.layer_norm(x, w, b, eps)
+        if whole is not None:
+            return whole
         out = norm(x).to(w.dtype)
         out = out.expand(len(w), *out.shape).clone() if shared[0] else out
         flat = out.view(len(w), -1, weight.numel())

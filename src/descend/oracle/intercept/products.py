@@ -71,7 +71,7 @@ def _product(move: Move, x: Tensor, weight: Tensor, bias: Tensor | None, transpo
         dtype = torch.get_autocast_dtype(device)
         with torch.autocast(device, enabled=False):
             return _moved(move, index, x, weight, bias, dtype, transposed)
-    return _moved(move, index, x, weight, bias, torch.result_type(x, weight), transposed)
+    return _moved(move, index, x, weight, bias, torch.promote_types(x.dtype, weight.dtype), transposed)
 
 
 def _moved(
@@ -131,7 +131,8 @@ def _materialised(
 def _unmoved(move: Move, flat: Tensor, weight: Tensor, bias: Tensor | None, transposed: bool) -> Tensor:
     """The product with the weight as it is, in float32 or wider: a narrower grid would swallow the move."""
     if weight.dtype == flat.dtype:
-        return F.linear(flat, weight.t() if transposed else weight, bias)
+        weight = weight if transposed else weight.t()
+        return torch.mm(flat, weight) if bias is None else torch.addmm(bias, flat, weight)
     step = weight.shape[0] if move.tile is None else max(1, move.tile // max(1, weight.shape[1]))
     tiles = [slice(low, min(low + step, weight.shape[0])) for low in range(0, weight.shape[0], step)]
     if not transposed:
@@ -152,20 +153,23 @@ def _thin(
 ) -> Tensor:
     """One product with the weight for all members, and two thin ones for each, or one that they share: (n, ..., m)."""
     n, wide = len(move.rows), torch.promote_types(weight.dtype, torch.float32)
-    lead = x.shape[:-1] if shared[0] else x.shape[1:-1]
-    flat = x.to(wide).reshape(*(() if shared[0] else (n,)), -1, x.shape[-1])
-    shift = bias if not shared[1] else None
-    if move.place(bias):
-        shift = move.change(bias)  # type: ignore[arg-type]
-    out = _unmoved(move, flat, weight, None if bias is None or not shared[1] else bias.to(wide), transposed)
-    if shared[0]:
-        out = out.expand(n, *out.shape).clone()
+    shape = x.shape if shared[0] else x.shape[1:]
+    flat = (x if x.dtype == wide else x.to(wide)).reshape(-1, shape[-1])
+    # what is added to every row of a member is added with its thin product, in the same sweep
+    moving = bias is not None and move.place(bias) is not None
+    shift = move.physical(bias) if moving else None if shared[1] else bias  # type: ignore[arg-type]
+    base = bias.to(wide) if bias is not None and shift is None else None
+    out = _unmoved(move, flat, weight, base, transposed)
+    if shared[0]:  # a single probe needs no copy
+        out = out[None] if n == 1 else out.expand(n, *out.shape).clone()
+    else:
+        out, flat = out.view(n, -1, out.shape[-1]), flat.view(n, -1, shape[-1])
     if found is None:
         index, _ = move.place(weight)  # type: ignore[misc]  # a handler has asked
         move.directions.add_product(index, move.rows, move.scales, flat, out, transposed, move.tile)
         if shift is not None:
             out += shift[:, None]
-        return out.view(n, *lead, out.shape[-1])
-    found = Factors(found.right, found.left, found.index, found.gains) if transposed else found
-    fast.add_thin(out, flat, found, shift)
-    return out.view(n, *lead, out.shape[-1])
+    else:
+        found = Factors(found.right, found.left, found.index, found.gains) if transposed else found
+        fast.add_thin(out, flat, found, shift)
+    return out.view(n, *shape[:-1], out.shape[-1])
