@@ -49,6 +49,12 @@ class _Means:
         """(n,), +inf where an evaluation failed."""
         return self.sums / self.counts
 
+    @property
+    def mean(self) -> float:
+        """That of the first point, NaN if it failed."""
+        mean = float(self.means[0])
+        return mean if math.isfinite(mean) else math.nan
+
     def variance(self) -> float:
         """Of the noise, pooled over the points that were evaluated more than once; NaN if there is none."""
         many = (self.counts > 1) & self.sums.isfinite()
@@ -76,7 +82,9 @@ class Racing(Conversation):
     Raises:
         InvalidValue: most < 2, or width <= 0.
 
-    >>> from descend.population.racing import Racing
+    >>> from descend.population.snes import SNES
+    >>> Racing(SNES(), most=10).most
+    10
     """
 
     method: AskTell[Any]
@@ -102,12 +110,12 @@ class Racing(Conversation):
             race = _Means(xs)
             everybody, rounds = torch.arange(len(xs)), 1
             # the recommended point comes along in the first round
-            losses = yield Question(torch.cat([xs, top.points]), top.points[0], float(top.means[0]))
+            losses = yield Question(torch.cat([xs, top.points]), top.points[0], top.mean)
             race.add(everybody, losses[:-1])
             top.add(torch.zeros(1, dtype=torch.int64), losses[-1:])
             contested = everybody if math.isnan(noise) else self._open(race, noise)
             while len(contested) and rounds < max(2, round(limit)):
-                losses = yield Question(xs[contested], top.points[0], float(top.means[0]))
+                losses = yield Question(xs[contested], top.points[0], top.mean)
                 race.add(contested, losses)
                 seen, rounds = race.variance(), rounds + 1
                 contested = self._open(race, seen if math.isnan(noise) else _blend(noise, seen))
