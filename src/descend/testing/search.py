@@ -133,7 +133,7 @@ def welcomes_points_it_never_asked_for(method: AskTell[Any]) -> None:
     found[0, 0] += 1e-3
     state = method.tell(state, found, _bowl(found), torch.tensor([-1]))
     told = torch.equal(state.x, found[0]) and state.value == float(_bowl(found)[0])
-    assert told or method.recommends, f"{method!r} was told of {state.value} at {found[0]}, and its best is {state.value} at {state.x}"
+    assert told or method.recommends, f"{method!r} was told of {found[0]}, and its best is {state.value} at {state.x}"
     for _ in range(3):
         state, xs = method.ask(state)
         state = method.tell(state, xs, _bowl(xs)) if len(xs) else state
