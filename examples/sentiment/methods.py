@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import descend as dd
+from descend.estimate.settings import SETTLING
 
 from .problem import Batch, Problem, cross_entropy, mistakes
 
@@ -20,7 +21,10 @@ BACKWARD = 2
 """What a backward pass costs in forward passes, because it makes two matrix products where a forward makes one."""
 
 STAGES = 8
-"""The learning rate falls in so many steps. A trajectory notes it whenever it changes."""
+"""A learning rate that is given falls in so many steps. A trajectory notes it whenever it changes."""
+
+LOOK = 1 / 16
+"""What it costs a step, in forwards, to pace a learning rate that is not given."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Method:
         make: the optimizer for a model, a key and the number of forwards of a run.
         loss: of a mini-batch ().
         cost: forward passes of a step; 3 is one forward and one backward pass.
+        settles: whether it finds its learning rate by itself, and paces it.
         share: of the forwards of a run that it gets; backpropagation needs fewer.
         weight: how long a forward takes, in forwards of the last two layers. For the time that is left.
         keys: runs of it, if they are fewer than those of the others.
@@ -48,14 +53,15 @@ class Method:
     fresh: Callable[[Problem], nn.Module]
     make: Callable[[nn.Module, dd.Key, int], torch.optim.Optimizer]
     loss: Callable[[nn.Module, Batch], Tensor] = cross_entropy
-    cost: int = 2
+    cost: float = 2
+    settles: bool = False
     share: float = 1.0
     weight: int = 1
     keys: int | None = None
 
     def steps(self, forwards: int) -> int:
         """Steps of a run of so many forwards."""
-        return max(STAGES, round(forwards * self.share / self.cost))
+        return max(STAGES, int((forwards * self.share - self.settles * SETTLING) / self.cost))
 
 
 def stairs(step: int, steps: int) -> float:
@@ -63,25 +69,33 @@ def stairs(step: int, steps: int) -> float:
     return 1 - step * STAGES // steps / STAGES
 
 
+def _automatic(model: nn.Module, key: dd.Key, forwards: int) -> dd.Optimizer:
+    return dd.Optimizer(_groups(model), dd.SPSA(radius=1e-3), key=key, model=model)
+
+
 def _spsa(model: nn.Module, key: dd.Key, forwards: int) -> dd.Optimizer:
     # chance leads the weights away by lr times the root of the number of steps: as far in a long run as in a short one
     lr = 8e-4 * (1200 / forwards) ** 0.5
-    return dd.Optimizer(_groups(model, lr), dd.SPSA(radius=1e-3), lr=lr, key=key)
+    matrices, vectors = _groups(model)
+    return dd.Optimizer([matrices, {**vectors, "lr": 100 * lr}], dd.SPSA(radius=1e-3), lr=lr, key=key)
 
 
-def _groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
-    """The matrices; and biases and scales, which bear ten times the radius and a hundred times the learning rate."""
+def _groups(model: nn.Module) -> list[dict[str, Any]]:
+    """The matrices; and biases and scales, which bear ten times the radius, so a hundred times the learning rate."""
     learners = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     vectors = [pair for pair in learners if pair[1].dim() == 1]
     return [
         {"params": [pair for pair in learners if pair[1].dim() > 1]},
-        {"params": vectors, "radius": 1e-2, "lr": 100 * lr},
+        {"params": vectors, "radius": 1e-2},
     ]
 
 
 def _adam(model: nn.Module, key: dd.Key, forwards: int) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=1e-4)
 
+
+_AUTOMATIC = """groups = [{"params": matrices}, {"params": vectors, "radius": 1e-2}]
+dd.Optimizer(groups, dd.SPSA(radius=1e-3), model=model)"""
 
 _SPSA = """lr = 8e-4 * (1200 / forwards) ** 0.5
 groups = [{"params": matrices}, {"params": vectors, "radius": 1e-2, "lr": 100 * lr}]
@@ -92,7 +106,8 @@ METHODS = (
         "forward-only",
         "forward-only",
         "The slope along one random direction, from the loss a little to both sides of the weights: two forward "
-        "passes a step, no backward pass, and no memory beside the model.",
+        "passes a step, no backward pass, and no memory beside the model. Biases and scales are probed ten times as "
+        "far as matrices.",
         _SPSA,
         Problem.head,
         _spsa,
@@ -113,10 +128,22 @@ METHODS = (
 
 EXTRA = (
     Method(
+        "automatic",
+        "forward-only, no learning rate given",
+        "The learning rate is found in some 16 forwards before the first step, and follows the run.",
+        _AUTOMATIC,
+        Problem.head,
+        _automatic,
+        cost=2 + LOOK,
+        settles=True,
+        share=0.12,
+        keys=1,
+    ),
+    Method(
         "accuracy",
         "forward-only, mistakes as the loss",
         "The number of mistakes in the mini-batch is the loss. It has no gradient: it is a number that changes now and "
-        "then by a whole mistake, so the radius is larger.",
+        "then by a whole mistake. The radius and the learning rate are the same.",
         _SPSA,
         Problem.head,
         _spsa,

@@ -191,8 +191,9 @@ def _methods(table: Sequence[Row]) -> str:
 
 def _counting(facts: Facts) -> str:
     return f"""<p><b>Forward passes</b> are of one mini-batch of {facts.plan.batch} snippets. A forward-only step is two
-of them. A step of backpropagation is three: its backward pass makes two matrix products in each layer where the forward
-pass makes one. What the learning curves needed is neither counted nor timed, and nothing of it was used for
+of them; where no learning rate was given, every sixteenth step takes one more, and 16 or so are asked before the first,
+to find it. A step of backpropagation is three: its backward pass makes two matrix products in each layer where the
+forward pass makes one. What the learning curves needed is neither counted nor timed, and nothing of it was used for
 training.</p>
 <p><b>Memory</b> is the resident size of a process, looked at every 2 ms, on one thread. Every kind of step began from
 the same loaded model and the same mini-batch, in a process of its own, with all layers run: nothing was kept from

@@ -150,12 +150,13 @@ def _steps(
     start = time.perf_counter()
     for t, chosen in enumerate(islice(source, taken, run.steps), taken):
         batch = problem.batch(chosen, model)
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * stairs(t, run.steps)
+        if not run.method.settles:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * stairs(t, run.steps)
         losses.append(loss := _step(run.method, model, optimizer, batch))
         if t + 1 in due and t + 1 > run.step[-1]:
             seconds += time.perf_counter() - start
-            _record(run, problem, model, journal, t + 1, losses, seconds)
+            _record(run, problem, model, journal, t + 1, losses, seconds, _spent(run, optimizer, t + 1))
             start = time.perf_counter()
         recent.append(loss)
         watch(run, t + 1, fmean(recent))
@@ -172,13 +173,25 @@ def _step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer, ba
     return loss.item()
 
 
+def _spent(run: Run, optimizer: torch.optim.Optimizer, taken: int) -> int:
+    """Forward-equivalents of the steps so far; an optimizer that asks counts by itself."""
+    return optimizer.ledger.total if isinstance(optimizer, dd.Optimizer) else round(taken * run.method.cost)
+
+
 def _record(
-    run: Run, problem: Problem, model: nn.Module, journal: Journal, t: int, losses: list[float], seconds: float
+    run: Run,
+    problem: Problem,
+    model: nn.Module,
+    journal: Journal,
+    t: int,
+    losses: list[float],
+    seconds: float,
+    spent: int = 0,
 ) -> None:
     loss, accuracy = problem.loss_and_accuracy(model, problem.validation)
     line = {
         "step": t,
-        "spent": t * run.method.cost,
+        "spent": spent,
         "loss": fmean(losses) if losses else loss,
         "validation_loss": loss,
         "validation": accuracy,

@@ -193,6 +193,24 @@ def test_probes_that_fail_bring_the_radius_down():
     assert settings.radius < 0.005
 
 
+def test_radii_of_stretches_are_units_of_the_point():
+    """Half of the point in tenths of a unit is a point in units, with radii to match."""
+    scale = torch.ones(60, dtype=torch.float64)
+    scale[30:] = 10.0
+    plain = settled(bowl, estimator=SPSA(1e-3))
+    other = settled(lambda x: bowl(x / scale), START * scale, SPSA(((0, 30, 1e-3), (30, 60, 1e-2))))
+    for name in ("radius", "lr", "reach", "room", "slope", "curvature"):
+        assert getattr(other, name) == pytest.approx(getattr(plain, name), rel=1e-6), name
+    assert other.stretches == ((0, 30, 1e-3), (30, 60, 1e-2))
+    assert "1, 10 times" in other.words[-1]
+
+
+@pytest.mark.parametrize(("estimator", "unit_steps"), [(SPSA(1e-3), True), (Evolution(4), False)])
+def test_radii_of_stretches_need_a_plain_estimate(estimator, unit_steps):
+    with pytest.raises(InvalidValue, match="write lr="):
+        settled(bowl, estimator=replace(estimator, radius=((0, 30, 1e-3), (30, 60, 1e-2))), unit_steps=unit_steps)
+
+
 def test_a_point_without_numbers_needs_a_size():
     with pytest.raises(InvalidValue, match="typical_size"):
         settle_settings(Function(bowl), SPSA(), torch.empty(60, device="meta"), Key(0))
@@ -290,7 +308,8 @@ def test_a_fall_of_the_loss_pays_for_a_longer_walk():
     fallen = replace(pace, start=100.0, recent=20.0)
     after, longer = settings.advance(fallen, 0.0, 20.0)
     walk = longer**2 * (settings.first + after.walked) - settings.room**2
-    assert settings.curvature * walk / 2 == pytest.approx(after.fallen)  # it costs what was gained
+    assert after.trace == pytest.approx(TRACE, rel=0.2)
+    assert after.trace * walk / 2 == pytest.approx(after.fallen)  # it costs what was gained
     assert longer > 2 * kept
 
 
@@ -313,4 +332,28 @@ def test_curvature_seen_on_the_way_lowers_the_rate():
     _, lower = settings.advance(settings.start(), settings.slope**2, 100.0 + bend, 100.0)
     assert lower < 0.5 * rate
     looks = [t for t in range(600) if settings.looks(replace(pace, steps=t))]
-    assert [t + 1 for t in looks] == [8, 16, 32, 64, 128, 256, 384, 512]
+    assert [t + 1 for t in looks] == [8, *range(16, 601, 16)]
+
+
+def test_bends_up_and_down_cancel_and_leave_room_for_a_walk():
+    """Where the Hessian is mostly of either sign, its trace is found small although single directions bend a lot."""
+    signs = torch.ones(60, dtype=torch.float64)
+    signs[::2] = -1
+    saddle = signs.outer(torch.ones(60, dtype=torch.float64)).add_(signs.outer(torch.ones(60)).T)  # mostly off-diagonal
+    hessian = 0.02 * torch.eye(60, dtype=torch.float64) + saddle - torch.diag(saddle.diag())
+
+    def f(x, t=0):
+        return 0.5 * x @ hessian @ x + START @ x
+
+    settings = settled(f, 0 * START)
+    pace, key = settings.start(), Key(2)
+    for t in range(64):
+        z = key.fold(t).normal(60, like=START).sign()
+        pace = pace.bent(float(z @ hessian @ z))
+    assert pace.curvature > 20 * float(hessian.trace())
+    assert pace.trace < 0.3 * pace.curvature
+    bowl_settings = settled(bowl)
+    kept = bowl_settings.start()
+    for _ in range(64):
+        kept = kept.bent(TRACE)
+    assert kept.trace == pytest.approx(kept.curvature, rel=0.05)  # where all bend alike, nothing changes

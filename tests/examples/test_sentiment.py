@@ -113,7 +113,13 @@ def test_job_compares_records_and_replays(whole: tuple[str, Path]) -> None:
     journals = ends(folder)
     assert list(journals) == [
         f"{slug}-{seed}.jsonl"
-        for slug, keys in (("accuracy", 1), ("all-layers", 1), ("backpropagation", 2), ("forward-only", 2))
+        for slug, keys in (
+            ("accuracy", 1),
+            ("all-layers", 1),
+            ("automatic", 1),
+            ("backpropagation", 2),
+            ("forward-only", 2),
+        )
         for seed in range(keys)
     ]
     for name, (_, *records, end) in journals.items():
@@ -122,6 +128,7 @@ def test_job_compares_records_and_replays(whole: tuple[str, Path]) -> None:
         assert (folder / name).with_suffix(".descend").exists() is forward_only
         assert records[0]["step"] == 0
     assert journals["forward-only-0.jsonl"][-2]["spent"] == 32
+    assert journals["automatic-0.jsonl"][-2]["spent"] == 33  # eight steps, 16 to settle, and a look
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]|<script|<link|@import|url\(", re.sub(r"base64,[^\"]*", "", page))
     assert len(re.findall("<img", page)) == 3  # memory was not measured

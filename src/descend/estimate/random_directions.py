@@ -86,6 +86,7 @@ class RandomDirections(Estimator):
     mask: Magnitude | Mask | None = None
     epoch: int = field(default=0, repr=False, compare=False)  # which subspace is held; `at` puts it
     seed: int = field(default=0, repr=False, compare=False)  # of the run whose subspaces they are
+    scaled: bool = field(default=False, repr=False, compare=False)  # steps in the units of the radii; settings put it
     row: Stencil = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -178,7 +179,8 @@ class RandomDirections(Estimator):
 
     def _combined(self, weights: list[float], z: Directions) -> Combination:
         if isinstance(self.radius, tuple):  # h_g z in, z / h_g out: SPSA in the units of each stretch
-            z = Scaled(z, tuple((a, b, 1 / h) for a, b, h in self.radius))
+            # or h_g z out: the gradient in the units x / h_g, taken back to those of x
+            z = Scaled(z, self.radius if self.scaled else tuple((a, b, 1 / h) for a, b, h in self.radius))
         return Combination(((weights, z),), z.size)
 
     def directions(self, x: Tensor, key: Key, layout: Layout | None = None) -> Directions:

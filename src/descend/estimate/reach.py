@@ -9,10 +9,12 @@ Moré and Wild (2011), "Estimating computational noise".
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
 
+from descend.direction import Directions, Scaled, Stretch
 from descend.errors import EvaluationFailed
 from descend.estimate.evolution import Evolution
 from descend.estimate.noise_level import difference_table_noise
@@ -47,6 +49,8 @@ class Reach:
         distance: the reach, in the units of x.
         slope: root mean square of the derivative along a direction.
         curvature: root mean square of the second derivative along a direction.
+        trace: mean of those second derivatives, whose expectation is the trace of the Hessian.
+        looks: second derivatives that were seen.
         rise: half the difference of the probes at the radius that was given, root mean square; NaN without one.
         asked: evaluations.
         flat: no probe stood out of the noise.
@@ -58,6 +62,8 @@ class Reach:
     distance: float
     slope: float
     curvature: float
+    trace: float
+    looks: int
     rise: float
     asked: int
     flat: bool
@@ -71,16 +77,24 @@ class Reach:
         )
 
 
-def typical_size(tensors: Iterable[Tensor]) -> float:
+def typical_size(tensors: Iterable[Tensor], units: Iterable[float] = ()) -> float:
     """Root mean square of all elements, 1 where they are all zero: the unit of a point that is not gathered.
+
+    Args:
+        tensors: the point.
+        units: what each of them is measured in; default 1.
 
     >>> typical_size([torch.tensor([3.0, 4.0]), torch.zeros(2)])
     2.5
+    >>> typical_size([torch.tensor([3.0, 40.0])], units=[10.0]) == typical_size([torch.tensor([0.3, 4.0])])
+    True
     """
     total, count = 0.0, 0
-    for p in tensors:
+    for p, unit in zip(tensors, chain(units, repeat(1.0))):  # noqa: B905  # the units go on for ever
         wide = torch.promote_types(p.dtype, torch.float32)
-        total += float(torch.linalg.vector_norm(p.detach(), dtype=wide)) ** 2  # no squares of its size are held
+        total += (
+            float(torch.linalg.vector_norm(p.detach(), dtype=wide)) / unit
+        ) ** 2  # no squares of its size are held
         count += p.numel()
     size = math.sqrt(total / max(1, count))
     return size if 0 < size < math.inf else 1.0
@@ -93,6 +107,7 @@ def measure_reach(
     key: Key,
     size: float,
     given: float | None = None,
+    units: tuple[Stretch, ...] = (),
 ) -> Reach:
     """Slope, bend and noise of the loss along an estimator's directions, from at most `SETTLING` values.
 
@@ -103,11 +118,12 @@ def measure_reach(
         key: of the directions, and of the questions.
         size: of the point, root mean square: where to begin.
         given: a radius to begin at instead, whose difference of probes is then told as `rise`.
+        units: by what the directions are multiplied on each stretch of the point; default nothing.
 
     Raises:
         EvaluationFailed: no value near x was finite.
     """
-    probing = _Probing(oracle, estimator, x, key)
+    probing = _Probing(oracle, estimator, x, key, units)
     loss, noise, rounding = _noise(probing, size)
     rungs: list[_Rung] = []
     h = size / 32 if given is None else given
@@ -125,8 +141,20 @@ def measure_reach(
         raise EvaluationFailed(_NOWHERE)
     flat = all(r.rise <= 3 * noise for r in rungs)
     rise = rungs[0].rise if rungs[0].h == given else math.nan
-    distance, slope, curvature = _pooled(rungs, noise)
-    return Reach(loss, noise, rounding, min(distance, edge / 8), slope, curvature, rise, probing.asked, flat)
+    distance, slope, bends = _pooled(rungs, noise)
+    return Reach(
+        loss,
+        noise,
+        rounding,
+        min(distance, edge / 8),
+        slope,
+        _rms(bends),
+        float(bends.mean()),
+        len(bends),
+        rise,
+        probing.asked,
+        flat,
+    )
 
 
 @dataclass
@@ -137,6 +165,7 @@ class _Probing:
     estimator: RandomDirections | Evolution
     x: Tensor
     key: Key
+    units: tuple[Stretch, ...] = ()
     asked: int = 0
 
     def ask(self, count: int, distances: Sequence[float], tag: str) -> Tensor:
@@ -146,7 +175,8 @@ class _Probing:
             some = replace(estimator, pairs=count)
         else:
             some = replace(estimator, samples=count, coupling="independent", formula="central", baseline="centre")
-        z = some.directions(self.x, key, self.oracle.layout)
+        z: Directions = some.directions(self.x, key, self.oracle.layout)
+        z = Scaled(z, self.units) if self.units else z
         scales = torch.tensor([list(distances)] * count, dtype=torch.float64)
         self.asked += count * sum(h != 0 for h in distances) + (0.0 in distances)
         return self.oracle.along(self.x, z, scales, key.fold("values"))
@@ -185,8 +215,8 @@ def _rung(probing: _Probing, h: float, pairs: int, tag: str) -> _Rung:
     return _Rung(h, (high - low) / 2, (high + low) / 2 - centre)
 
 
-def _pooled(rungs: list[_Rung], noise: float) -> tuple[float, float, float]:
-    """Reach, slope and curvature from all distances within the reach that stand out of the noise."""
+def _pooled(rungs: list[_Rung], noise: float) -> tuple[float, float, Tensor]:
+    """Reach, slope and second derivatives from all distances within the reach that stand out of the noise."""
     last = rungs[-1]
     distance = min(max(last.reach(noise), last.h / 16), last.h * 16)
     within = [r for r in rungs if r.h <= 2 * distance and r.rise > 3 * noise] or [last]
@@ -194,9 +224,9 @@ def _pooled(rungs: list[_Rung], noise: float) -> tuple[float, float, float]:
     slope = _rms(torch.cat([r.rises / r.h for r in within]))
     slope = max(slope, noise / max(r.h for r in rungs))  # less than that cannot be told from nothing
     if not bent:
-        return distance, slope, 2 * slope / distance
-    curvature = _rms(torch.cat([2 * r.bends / r.h**2 for r in bent]))
-    return 2 * slope / curvature, slope, curvature
+        return distance, slope, torch.tensor([2 * slope / distance], dtype=torch.float64)
+    seconds = torch.cat([2 * r.bends / r.h**2 for r in bent])
+    return 2 * slope / _rms(seconds), slope, seconds
 
 
 def _noise(probing: _Probing, size: float) -> tuple[float, float, bool]:

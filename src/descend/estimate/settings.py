@@ -4,21 +4,28 @@ Along a random direction z the loss is about f(x + h z) = f + h p + h^2 c / 2. T
 
     reach     h* = 2 |p| / |c|              there the bend of the loss equals its slope                          (1)
     floor     h_0 = 5 delta / |p|           there a difference f+ - f- is ten times delta, the noise of a value   (2)
-    room      R_t^2 = R_0^2 + 2 F_t / c     how far a random walk may lead, F_t: by how much the loss has fallen  (3)
+    room      R_t^2 = R_0^2 + 2 F_t / T     how far a random walk may lead, F_t: by how much the loss has fallen  (3)
 
 The radius is a quarter of the reach, but no less than the floor. One step along z is best at 1/c, and n/c for the mean
-of n; but the slopes of a batch are mostly noise of the batch, and steps along noise add up to a random walk. It costs
-c r^2 / 2 over a length of r per parameter, and may cost all that was gained, beside R_0, which is half the
-reach, and no more than an eighth of the parameters' own size, so that what was learned before is not lost at once:
+of n; but the slopes of a batch are mostly noise of the batch, and steps along noise add up to a random walk. Directions
+bend the loss up and down, and over many of them that cancels but for its mean: T, the trace of the Hessian. So a walk
+costs T r^2 / 2 over a length of r per parameter, and may cost all that was gained, beside R_0 = |p| / T, which is half
+the reach where all directions bend alike, and no more than a quarter of the parameters' own size, so that what was
+learned before is not lost at once. T is taken as large as the bends that were seen prove: their mean less a standard
+error of it, or a quarter of that error if this is more. So it is c where all bends are alike, and less the more of them
+were seen to cancel:
 
     lr_t = min(n / c, R_t / sqrt(S_0 + S_t)),   S_t = sum_{i<=t} q_i |g_i|^2 / d                                 (4)
 
 where |g_i|^2 / d is the sum of the squared weights of the directions and S_0 what it is for a single probe, over n^2.
 If a part rho of the squared slope is signal, then F_t grows until lr_t = n rho / c, the best single step; once the
 loss falls no more, lr falls as 1 / sqrt(t). q_i = 2 clip(shortfall / promise)^2 is one on average where noise of the
-batch hides the progress of one step, and zero where the loss repeats itself and falls as promised: then lr stays. A few
-steps ask the centre as well and see c change: it grows while a network learns. All of
-it follows from the scalars of the run, so that a record of them repeats it.
+batch hides the progress of one step, and zero where the loss repeats itself and falls as promised: then lr stays. One
+step in 16 asks the centre as well and sees c and T change: they grow while a network learns. All of it follows from the
+scalars of the run, so that a record of them repeats it.
+
+Where stretches of the point have radii h_g of their own, given in advance, all of this is told in the units of the
+first of them: the point is x_g h_1 / h_g there, so that one lr means lr (h_g / h_1)^2 on a stretch.             (5)
 
 Malladi et al. (2023), "Fine-tuning language models with just forward passes", for lr ~ n / tr H (E z'Hz = tr H);
 Streeter and McMahan (2010), "Less regret via online conditioning", and Ward, Wu and Bottou (2019), "AdaGrad stepsizes",
@@ -30,9 +37,10 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from descend.direction import Stretch
 from descend.errors import InvalidValue
 from descend.estimate.evolution import Evolution
-from descend.estimate.random_directions import RandomDirections
+from descend.estimate.random_directions import Radius, RandomDirections
 from descend.estimate.reach import SETTLING, Reach, measure_reach, typical_size
 from descend.key import Key
 from descend.oracle import Oracle
@@ -47,10 +55,10 @@ _FRACTION = 0.25
 _FIRST, _RECENT = 8, 32
 """Steps over which the loss is averaged at the start, and lately."""
 
-_LOOK, _NEWS = 128, 0.4
-"""Every how many steps the curvature is looked at, and the weight of what is seen."""
+_LOOK, _MEMORY = 16, 64
+"""Every how many steps the curvature is looked at, and how many looks count."""
 
-_OWN = 8
+_OWN = 4
 """The size of the parameters over the length of a walk that has not lowered the loss yet."""
 
 _MOST_SAMPLES = 64
@@ -64,7 +72,7 @@ class Pace:
     """What the learning rate remembers of the run; `Settings.start` makes the first.
 
     Fields:
-        curvature: c, as it was seen lately.
+        curvature: c, root mean square of the bends that were seen lately. bend: their mean. looks: their number.
         steps: that were taken.
         walked: S_t of (4).
         start: mean loss of the first 8 steps. recent: mean loss of the last 32 or so.
@@ -72,6 +80,8 @@ class Pace:
     """
 
     curvature: float
+    bend: float
+    looks: int
     steps: int = 0
     walked: float = 0.0
     start: float = 0.0
@@ -84,11 +94,20 @@ class Pace:
         """F of (3)."""
         return max(0.0, self.start - self.recent)
 
+    @property
+    def trace(self) -> float:
+        """T of (3): as large as the bends prove, and c where all of them are alike."""
+        mean = max(0.0, self.bend)
+        error = math.sqrt(max(0.0, self.curvature**2 - mean**2) / self.looks)
+        return max(mean - error, error / 4)
+
     def after(self, squares: float, loss: float) -> "Pace":
         """The pace with one more estimate: its sum of squared weights, and the loss as it knows it."""
         t = self.steps
         return Pace(
             self.curvature,
+            self.bend,
+            self.looks,
             t + 1,
             self.walked + self._doubt(loss) * squares,
             self.start + (loss - self.start) / (t + 1) if t < _FIRST else self.start,
@@ -97,9 +116,11 @@ class Pace:
         )
 
     def bent(self, curvature: float) -> "Pace":
-        """The pace after another look at the curvature along a direction; it averages squares, as signs may differ."""
-        squares = self.curvature**2 + _NEWS * (curvature**2 - self.curvature**2)
-        return replace(self, curvature=math.sqrt(squares))
+        """The pace after another look at the curvature along a direction; c averages squares, as signs may differ."""
+        looks = min(self.looks + 1, _MEMORY)
+        squares = self.curvature**2 + (curvature**2 - self.curvature**2) / looks
+        bend = self.bend + (curvature - self.bend) / looks
+        return replace(self, curvature=math.sqrt(squares), bend=bend, looks=looks)
 
     def _doubt(self, loss: float) -> float:
         """q of (4), in [0, 2], for the loss after the last step; 1 where nothing was promised."""
@@ -113,15 +134,17 @@ class Settings:
     """What was settled, and what was measured for it.
 
     Fields:
-        radius: h of the probes. lr: of the first step. samples: probes (or pairs) per step, n.
-        first, room: S_0 of (4) and R_0 of (3).
+        radius: h of the probes; of those along the first stretch, where they have radii of their own.
+        lr: of the first step. samples: probes (or pairs) per step, n.
+        first, room: S_0 of (4) and R_0 of (3), which grows with what is known of T, up to most.
         sloped: whether the estimate is in units of the slope, so that n/c bounds lr and a step makes a promise.
         steady: the learning rate was given, so it stays what it is.
-        reach: (1). slope: root mean square of p. curvature: that of c. noise: delta, the standard deviation of one
-            value that a common key leaves.
+        reach: (1). slope: root mean square of p. curvature: that of c; bend: the mean of c; bends: how many were seen.
+        noise: delta, the standard deviation of one value that a common key leaves.
         evaluations: how many were asked.
         words: why, a sentence per decision.
         doubts: what is wrong with a setting that was given, a sentence each; empty if nothing is.
+        stretches: (start, stop, radius) where radii differ; empty if they do not.
     """
 
     radius: float
@@ -129,27 +152,31 @@ class Settings:
     samples: int
     first: float
     room: float
+    most: float
     sloped: bool
     steady: bool
     reach: float
     slope: float
     curvature: float
+    bend: float
+    bends: int
     noise: float
     evaluations: int
     words: tuple[str, ...]
     doubts: tuple[str, ...]
+    stretches: tuple[Stretch, ...] = ()
 
     def start(self) -> Pace:
         """The pace before the first step."""
-        return Pace(self.curvature)
+        return Pace(self.curvature, self.bend, self.bends)
 
     def looks(self, pace: Pace) -> bool:
         """Whether the coming step is to ask the loss at its centre too, which tells the curvature: few steps do.
 
-        These are steps 8, 16, 32, 64 and every 128th. It takes symmetric probes.
+        These are step 8 and every 16th. It takes symmetric probes.
         """
         t = pace.steps + 1
-        return not self.steady and (t % _LOOK == 0 or (8 <= t < _LOOK and t & (t - 1) == 0))
+        return not self.steady and (t == _LOOK // 2 or t % _LOOK == 0)
 
     def advance(self, pace: Pace, squares: float, loss: float, centre: float = math.nan) -> tuple[Pace, float]:
         """The pace and the learning rate (4) of a step.
@@ -165,7 +192,8 @@ class Settings:
             return pace, self.lr
         if abs(loss - centre) > 3 * self.noise:
             pace = pace.bent(2 * (loss - centre) / self.radius**2)
-        room = math.hypot(self.room, math.sqrt(2 * pace.fallen / pace.curvature))
+        still = min(self.most, self.reach / 2 * self.curvature / pace.trace)
+        room = math.hypot(still, math.sqrt(2 * pace.fallen / pace.trace))
         rate = room / math.sqrt(self.first + pace.walked)
         if not self.sloped:
             return pace, rate
@@ -193,7 +221,7 @@ def settle_settings(
             looked at.
         x: (d,); on the meta device, where the oracle takes that for the live parameters, give the `size` too.
         key: of the directions, and of the questions.
-        size: root mean square of the point, as `typical_size` gives it. Default: that of x.
+        size: root mean square of the point, as `typical_size` gives it, in the units of (5). Default: that of x.
         lr: a learning rate to keep; then it does not change either.
         samples: probes per step to keep; default: those that the noise asks for, up to 64, and at least the
             estimator's.
@@ -202,7 +230,8 @@ def settle_settings(
 
     Raises:
         EvaluationFailed: no value near x was finite.
-        InvalidValue: x is on the meta device and there is no size, or the estimator's radius differs between groups.
+        InvalidValue: x is on the meta device and there is no size; or radii differ between stretches, and the estimate
+            is not plainly one of random directions.
 
     >>> import torch
     >>> from descend.oracle import Function
@@ -211,14 +240,13 @@ def settle_settings(
     >>> abs(settings.curvature / 600 - 1) < 0.01, settings.samples  # the Hessian's trace is 600
     (True, 1)
     """
+    radii, units = _units(estimator, unit_steps)
+    given = radii[0][2] if radii else _number(estimator.radius)
     if size is None:
         if x.is_meta:
             raise InvalidValue("a point on the meta device has no size; write size=typical_size(parameters)")
-        size = typical_size([x])
-    if isinstance(estimator.radius, tuple):
-        raise InvalidValue(f"every parameter group has a radius of its own in {estimator!r}; write lr too")
-    given = None if callable(estimator.radius) else estimator.radius
-    found = measure_reach(oracle, estimator, x, key, size, given)
+        size = typical_size([x[a:b] for a, b, _ in units] or [x], [unit for *_, unit in units])
+    found = measure_reach(oracle, estimator, x, key, size, given, units)
     radius, why_radius, doubts = _radius(found, given)
     if found.flat:
         doubts += (
@@ -231,7 +259,9 @@ def settle_settings(
     unit = 1.0 if unit_steps else found.slope if shaping == "none" else _UNIT[shaping]
     first = 1.0 if unit_steps else (unit / count) ** 2
     sloped = not unit_steps and shaping == "none"
-    room = min(found.distance / 2, size / _OWN)
+    seen = Pace(found.curvature, found.trace, found.looks)
+    most = size / _OWN
+    room = min(found.distance / 2 * found.curvature / seen.trace, most)
     start = room / math.sqrt(first + (1.0 if unit_steps else unit**2 / count))
     start = min(start, count / found.curvature) if sloped else start
     rate, why_rate = (start, _why_rate(room, start)) if lr is None else (lr, _why_given(lr, start))
@@ -241,16 +271,45 @@ def settle_settings(
         count,
         first,
         room,
+        most,
         sloped,
         lr is not None,
         found.distance,
         found.slope,
         found.curvature,
+        found.trace,
+        found.looks,
         found.noise,
         found.asked,
-        (found.words(), why_radius, why_samples, why_rate),
+        (found.words(), why_radius, why_samples, why_rate, *_why_units(units)),
         doubts,
+        radii,
     )
+
+
+def _units(
+    estimator: RandomDirections | Evolution, unit_steps: bool
+) -> tuple[tuple[Stretch, ...], tuple[Stretch, ...]]:
+    """The radii of stretches, and what they are in units of the first; (5). Empty where there is one radius."""
+    radii: tuple[Stretch, ...] = estimator.radius if isinstance(estimator.radius, tuple) else ()
+    if radii and (unit_steps or isinstance(estimator, Evolution)):
+        raise InvalidValue(
+            f"parameter groups have radii of their own, {[h for *_, h in radii]}, and a learning rate for all of them "
+            "is found only for an estimator such as SPSA with no transform behind it; write lr=1e-3, say"
+        )
+    first = radii[0][2] if radii else 1.0
+    return radii, tuple((a, b, h / first) for a, b, h in radii)
+
+
+def _number(radius: Radius) -> float | None:
+    return radius if isinstance(radius, int | float) else None
+
+
+def _why_units(units: tuple[Stretch, ...]) -> tuple[str, ...]:
+    if not units:
+        return ()
+    times = ", ".join(f"{unit:.3g}" for *_, unit in units)
+    return (f"all this in the first group; in each, radius and lengths are {times} times that, and lr their squares.",)
 
 
 def _radius(found: Reach, given: float | None) -> tuple[float, str, tuple[str, ...]]:
