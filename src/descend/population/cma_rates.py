@@ -22,6 +22,7 @@ class Rates:
         n, d: points and dimensions. mu: how many of the points have a positive weight.
         plus: (n,), the positive weights, which sum to 1, then zeros. minus: (n,), zeros, then the negative weights
             times d. active: whether there are negative ones. total: the sum of all weights.
+        least: (n,), tiny numbers. ones: (d,).
         mass: the variance effective selection mass mu_eff. chi: the mean length of a standard normal vector.
         cs, damping, cc, c1, cmu: the learning rates.
     """
@@ -32,6 +33,8 @@ class Rates:
     plus: Tensor
     minus: Tensor
     active: bool
+    least: Tensor
+    ones: Tensor
     total: float
     mass: float
     chi: float
@@ -84,6 +87,8 @@ def rates(n: int, d: int, active: bool, speed: float, dtype: torch.dtype, device
         torch.tensor(plus + [0.0] * (n - mu), dtype=dtype, device=device),
         torch.tensor([0.0] * mu + [w * d for w in minus], dtype=dtype, device=device),
         active,
+        torch.full((n,), torch.finfo(dtype).tiny, dtype=dtype, device=device),
+        torch.ones(d, dtype=dtype, device=device),
         sum(plus) + sum(minus),
         mass,
         chi,

@@ -1,8 +1,8 @@
-"""The mathematics of CMA-ES without a class: a normal distribution, how to draw from it, and what a generation teaches it.
+"""The mathematics of CMA-ES without a class: a normal distribution, drawing from it, and what a generation teaches it.
 
 Hansen 2016, "The CMA Evolution Strategy: A Tutorial" (arXiv:1604.00772), whose equation numbers stand beside the lines.
 Symbols: m = `mean`, sigma = `sigma`, C = `held` by a `Covariance`, p_sigma = `path_sigma`, p_c = `path`, g = `g`.
-Every coordinate is measured in units of its `scale`, so that C begins as the identity whatever the units of the problem.
+Every coordinate is measured in units of its `scale`, so that C begins as the identity whatever the problem's units.
 Injected points are shortened: Hansen 2011, "Injecting external solutions into CMA-ES" (arXiv:1110.4181).
 """
 
@@ -70,23 +70,24 @@ def learn(gauss: Gaussian, family: Covariance[Any], rates: Rates, xs: Tensor) ->
         xs: (n, d), the best first.
     """
     d, cs, cc, sigma = rates.d, rates.cs, rates.cc, gauss.sigma
-    y = (xs - gauss.mean).div_(gauss.scale * sigma)
+    # steps are left sigma times as long as in the equations: numbers are quicker divided by it than tensors
+    y = (xs - gauss.mean).div_(gauss.scale)
     z = family.whiten(gauss.held, y)
     yw, zw = y.T.mv(rates.plus), z.T.mv(rates.plus)  # (41)
-    mean = torch.addcmul(gauss.mean, gauss.scale, yw, value=sigma)  # (42)
-    turned = family.turn(gauss.held, zw)
-    path_sigma = gauss.path_sigma.mul_(1 - cs).add_(turned, alpha=math.sqrt(cs * (2 - cs) * rates.mass))  # (43)
+    mean = torch.addcmul(gauss.mean, gauss.scale, yw)  # (42)
+    gain = math.sqrt(cs * (2 - cs) * rates.mass) / sigma
+    path_sigma = family.prolong(gauss.held, gauss.path_sigma, 1 - cs, zw, gain)  # (43)
     length = math.sqrt(float(path_sigma.dot(path_sigma)))
     # a longer step than e-fold in one generation comes from points that were not drawn, and is not believed
-    sigma = min(sigma * math.exp(min(1.0, cs / rates.damping * (length / rates.chi - 1))), _CEILING)  # (44)
+    new_sigma = min(sigma * math.exp(min(1.0, cs / rates.damping * (length / rates.chi - 1))), _CEILING)  # (44)
     usual = (1.4 + 2 / (d + 1)) * rates.chi * math.sqrt(1 - (1 - cs) ** (2 * (gauss.g + 2)))
     path = gauss.path.mul_(1 - cc)  # (45)
     stalled = cc * (2 - cc)
     if length < usual:  # h_sigma = 1
-        path.add_(yw, alpha=math.sqrt(stalled * rates.mass))
+        path.add_(yw, alpha=math.sqrt(stalled * rates.mass) / sigma)
         stalled = 0.0
-    held = family.learn(gauss.held, rates, path, stalled, y, z, zw)
-    return Gaussian(mean, sigma, gauss.scale, held, path_sigma, path, gauss.g + 1)
+    held = family.learn(gauss.held, rates, path, stalled, y, z, zw, sigma)
+    return Gaussian(mean, new_sigma, gauss.scale, held, path_sigma, path, gauss.g + 1)
 
 
 def shortened(gauss: Gaussian, family: Covariance[Any], xs: Tensor) -> Tensor:

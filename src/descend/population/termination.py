@@ -1,7 +1,7 @@
 """When CMA-ES has nothing more to find: the losses, the steps, or the numbers themselves say so.
 
-The criteria are those of Hansen 2009, "Benchmarking a BI-population CMA-ES on the BBOB-2009 function testbed", section 2,
-each of which ends in a sentence that begins with its usual name.
+The criteria are those of Hansen 2009, "Benchmarking a BI-population CMA-ES on the BBOB-2009 function testbed", section
+2; each ends in a sentence that begins with its usual name.
 """
 
 import math
@@ -18,16 +18,20 @@ __all__ = ["Stops", "Trace"]
 
 _EVERY = 10
 """Generations between two looks at the steps, which cost more than the look at the losses."""
+_KEPT = 60
+"""Generations that are remembered for long, evenly spread over the time that is looked back on."""
 
 
 @state
 class Trace:
     """What the losses were: the best and the median one of late, newest last, and the first sigma.
 
-    `bests` has every generation of a window; `thin_bests` and `thin_medians` a fifth of the run, thinned out.
+    `bests` has every generation of a window; `quiet` counts the last generations whose losses were all alike;
+    `thin_bests` and `thin_medians` a few of a much longer one.
     """
 
     bests: tuple[float, ...]
+    quiet: int
     thin_bests: tuple[float, ...]
     thin_medians: tuple[float, ...]
     sigma: float
@@ -38,13 +42,13 @@ class Stops:
     """The tolerances. A zero turns one off.
 
     Args:
-        tolfun: >= 0, in units of the loss: stop when all losses of a generation and the best ones of the last
-            10 + 30 d / n generations lie within it; default 1e-12. What a float cannot tell apart is always within.
+        tolfun: >= 0, in units of the loss: stop when the losses of each of the last 10 + 30 d / n generations,
+            and the best ones of all of them, lie within it; default 1e-12. What floats cannot tell apart always does.
         tolx: >= 0, in units of the first step: stop when no axis of the distribution is longer; default 1e-12.
         condition: > 1, of the covariance: stop where it is larger; default 1e14.
         growth: > 1: stop when the longest axis is so many times the first step; default 1e8.
         stagnation: whether to stop when neither the best nor the median losses have improved over the last fifth of
-            the run and 120 + 30 d / n generations at least; default yes.
+            the run and 100 + 100 d^1.5 / n generations at least; default yes.
 
     Raises:
         InvalidValue: a number outside its range.
@@ -66,35 +70,45 @@ class Stops:
             if not value > 1:
                 raise InvalidValue(f"{name} must be > 1, got {name}={value!r}; write {name}={usual:g}")
 
-    def watch(self, trace: Trace, ranked: list[float], gauss: Gaussian, family: Covariance[Any]) -> tuple[Trace, str]:
-        """Note the losses of a generation, ascending, failures as inf; and why to stop, or ""."""
+    def watch(
+        self,
+        trace: Trace,
+        ranked: list[float],
+        gauss: Gaussian,
+        family: Covariance[Any],
+        slow: bool = False,
+        rough: bool = False,
+    ) -> tuple[Trace, str]:
+        """Note the losses of a generation, ascending, failures as inf; and why to stop, or "".
+
+        A search that is slow by intention does not stop for stagnation. One that is rough never has generations whose
+        losses are all alike, as discrete coordinates are kept alive, and only its best ones count.
+        """
         g, n, d = gauss.g, len(ranked), gauss.mean.shape[0]
         window = 10 + math.ceil(30 * d / n)
-        best, bests = ranked[0], trace.bests
-        bests = (*bests[1 - window :], best) if window > 1 else (best,)
-        why = ""
-        if len(bests) == window and bests[0] - best <= self._resolution(best):
-            why = self._flat(bests, ranked)
-        thin_bests, thin_medians, keep = trace.thin_bests, trace.thin_medians, 110 + window
-        if g % (1 + g // (5 * keep)) == 0:
-            thin_bests = (*thin_bests[1 - keep :], best)
-            thin_medians = (*thin_medians[1 - keep :], ranked[n // 2])
-        if g % _EVERY == 0 and not why:
-            if self.stagnation and len(thin_bests) == keep:
+        best, why = ranked[0], ""
+        bests = (*trace.bests[1 - window if len(trace.bests) >= window else 0 :], best)
+        quiet = trace.quiet + 1 if not ranked[-1] - best > max(self.tolfun, 4 * math.ulp(best)) else 0
+        if (rough or quiet >= window) and len(bests) == window:
+            why = self._flat(bests)
+        thin_bests, thin_medians = trace.thin_bests, trace.thin_medians
+        span = 100 + 100 * d**1.5 / n  # generations that are looked back on, or a fifth of the run
+        if g % (1 + int(span + g / 5) // _KEPT) == 0:
+            thin_bests = (*thin_bests[1 - _KEPT :], best)
+            thin_medians = (*thin_medians[1 - _KEPT :], ranked[n // 2])
+            if self.stagnation and not slow and not why and len(thin_bests) == _KEPT:
                 why = _stagnant(thin_bests, thin_medians)
-            why = why or self._steps(gauss, family, trace.sigma)
-        return Trace(bests, thin_bests, thin_medians, trace.sigma), why
+        if g % _EVERY == 0 and not why:
+            why = self._steps(gauss, family, trace.sigma)
+        return Trace(bests, quiet, thin_bests, thin_medians, trace.sigma), why
 
-    def _resolution(self, best: float) -> float:
-        return max(self.tolfun, 4 * math.ulp(best)) if math.isfinite(best) else math.inf
-
-    def _flat(self, bests: tuple[float, ...], ranked: list[float]) -> str:
-        range_of_bests, best = max(bests) - min(bests), ranked[0]
-        if not math.isfinite(best):
-            return f"failures: every evaluation of {len(bests)} generations failed" if min(bests) == math.inf else ""
-        if max(range_of_bests, ranked[-1] - best) > self._resolution(best):
+    def _flat(self, bests: tuple[float, ...]) -> str:
+        least = min(bests)
+        if least == math.inf:
+            return f"failures: every evaluation of {len(bests)} generations failed"
+        if max(bests) - least > max(self.tolfun, 4 * math.ulp(least)):
             return ""
-        return f"tolfun: the best losses of {len(bests)} generations and all of the last one lie within {self.tolfun:g}"
+        return f"tolfun: the losses of {len(bests)} generations lie within {self.tolfun:g}"
 
     def _steps(self, gauss: Gaussian, family: Covariance[Any], first: float) -> str:
         shortest, longest = family.axes(gauss.held)
@@ -117,4 +131,4 @@ def _stagnant(bests: tuple[float, ...], medians: tuple[float, ...]) -> str:
     for losses in (bests, medians):
         if median(losses[-part:]) < median(losses[:part]):
             return ""
-    return "stagnation: neither the best nor the median losses have improved over the last fifth of the run"
+    return "stagnation: neither the best nor the median losses have improved for long"
