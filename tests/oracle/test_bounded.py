@@ -173,7 +173,7 @@ def test_a_bounded_problem_is_solved_as_well_as_by_scipy(low: Any, high: Any, ex
         x = ours.x.numpy()
     else:
         f = Inside(rosenbrock, low, high)
-        ours = minimize(f, x0, bounds=(low, high))
+        ours = minimize(f, x0, estimator=FiniteDifference(), bounds=(low, high))
         x = ours.x
     assert ours.fun <= theirs.fun + 1e-7 * (1 + abs(theirs.fun))
     assert (x >= low).all()

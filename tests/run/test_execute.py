@@ -20,7 +20,9 @@ from descend.estimate.finite_difference import FiniteDifference
 from descend.estimate.random_directions import GaussianSmoothing
 from descend.key import Key
 from descend.oracle import Function, Penalize, Retry
-from descend.run import Batched, Evaluations, Processes, Serial, Steps, minimize
+from descend.run.execute import Batched, Processes, Serial, Threads
+from descend.run.loop import minimize
+from descend.run.until import Evaluations, Steps
 
 XS = torch.arange(12, dtype=torch.float64).reshape(6, 2)
 
@@ -28,7 +30,7 @@ XS = torch.arange(12, dtype=torch.float64).reshape(6, 2)
 @pytest.fixture(scope="module")
 def two() -> Iterator[Processes]:
     """Two workers that the tests share, because starting one takes seconds."""
-    with Processes(2) as processes:
+    with Processes(2, deaths=1) as processes:
         yield processes
 
 
@@ -59,7 +61,7 @@ def test_answers_come_in_order_and_errors_are_those_of_their_points(two: Process
             return math.nan
         return np.array([float(x[0]) + key.seed])
 
-    for executor in (Serial(), two):
+    for executor in (Serial(), two, Threads(2)):
         answers = executor.values(f, XS, Key(100))
         assert [a for a in answers if isinstance(a, float) and a == a] == [100.0, 102.0, 108.0, 110.0]
         assert type(answers[2]).__name__ == "Odd"
@@ -67,7 +69,20 @@ def test_answers_come_in_order_and_errors_are_those_of_their_points(two: Process
         assert math.isnan(answers[3])  # type: ignore[arg-type]
 
 
-def test_a_worker_that_dies_costs_its_point_alone(two: Processes) -> None:
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.int64])
+def test_points_arrive_as_they_are(two: Processes, dtype: torch.dtype) -> None:
+    xs = torch.arange(12).reshape(2, 6).to(dtype).T  # rows that are not contiguous
+
+    def f(x: torch.Tensor, key: Key) -> float:
+        assert (x.dtype, x.shape) == (dtype, (2,))
+        x += 1  # it may be overwritten
+        return float(x[0]) * 100 + float(x[1])
+
+    assert two.values(f, xs, Key(0)) == [100 * (i + 1) + i + 7 for i in range(6)]
+    assert torch.equal(xs, torch.arange(12).reshape(2, 6).to(dtype).T)
+
+
+def test_a_worker_that_dies_costs_no_point_but_its_own(two: Processes) -> None:
     def f(x: torch.Tensor, key: Key) -> float:
         if x[0] == 4:
             os._exit(7)
@@ -99,7 +114,7 @@ def test_failures_follow_the_policy_in_every_executor(two: Processes) -> None:
             raise ValueError("too far")
         return float(x[0])
 
-    for executor in (Serial(), two):
+    for executor in (Serial(), two, Threads(3)):
         oracle = Function(f, executor=executor, on_failure=Penalize(50.0))
         with pytest.warns(RuntimeWarning, match="too far"):
             assert oracle.values(XS, Key(0)).tolist() == [0, 2, 50, 50, 50, 50]
@@ -124,7 +139,7 @@ def test_the_first_error_of_all_is_raised_in_every_executor() -> None:
             assert oracle.values(XS, Key(0)).tolist() == [5.0] * 6
 
 
-@pytest.mark.parametrize("executor", [Serial(), Batched()], ids=repr)
+@pytest.mark.parametrize("executor", [Serial(), Batched(), Threads(2)], ids=repr)
 def test_the_budget_holds_in_every_executor(executor: Any) -> None:
     calls = 0
 
@@ -142,7 +157,7 @@ def test_the_budget_holds_in_every_executor(executor: Any) -> None:
 
 def test_an_interrupt_closes_the_workers() -> None:
     class Interrupted(Processes):
-        def _receive(self, pipe: Any) -> Any:
+        def _heard(self, pipe: Any) -> Any:
             raise KeyboardInterrupt
 
     before = set(multiprocessing.active_children())
@@ -188,8 +203,19 @@ def test_a_script_without_a_guard_and_with_a_real_interrupt(tmp_path: Any) -> No
 
 @pytest.mark.parametrize("workers", [0, -1, 2.0, True, None])
 def test_wrong_numbers_of_workers_get_a_sentence(workers: Any) -> None:
-    with pytest.raises(InvalidValue, match="whole number of workers"):
-        Processes(workers)
+    for kind in (Processes, Threads):
+        with pytest.raises(InvalidValue, match=f"{kind.__name__} needs a whole number of workers"):
+            kind(workers)
+
+
+def test_wrong_limits_get_a_sentence() -> None:
+    for seconds in (0, -1.0, math.inf, math.nan, True, "1"):
+        with pytest.raises(InvalidValue, match="Processes needs seconds > 0"):
+            Processes(1, seconds=seconds)  # type: ignore[arg-type]
+    for deaths in (0, 1.5, True):
+        with pytest.raises(InvalidValue, match="deaths >= 1"):
+            Processes(1, deaths=deaths)  # type: ignore[arg-type]
+    assert repr(Processes(2, 1.5, deaths=2)) == "Processes(2, seconds=1.5, deaths=2)"
 
 
 def test_what_cannot_be_shipped_or_vmapped_gets_a_sentence() -> None:

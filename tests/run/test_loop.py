@@ -248,7 +248,7 @@ def test_steps_that_need_a_failed_value_are_rejected_and_counted() -> None:
 
 
 def test_a_hopeless_f_ends_early_and_says_so() -> None:
-    result = minimize(lambda x: math.nan, np.zeros(2))
+    result = minimize(lambda x: math.nan, np.zeros(2), estimator=FiniteDifference())
     assert "20 steps in a row were rejected" in result.reason
     assert math.isnan(result.fun)
     assert np.array_equal(result.x, [0, 0])
@@ -367,7 +367,7 @@ def test_a_method_of_ones_own_needs_three_things_and_can_spoil_nothing() -> None
 
 
 def test_history_follows_the_run() -> None:
-    result = minimize(rosenbrock, np.zeros(2))
+    result = minimize(rosenbrock, np.zeros(2), estimator=FiniteDifference())
     h = result.history
     assert len(h) == result.steps == h.steps[-1]
     assert np.all(np.diff(h.steps) == 1)
@@ -503,9 +503,17 @@ def test_every_rule_says_why_it_stopped(until: Any, reason: str) -> None:
     assert reason in repr(result)
 
 
-def test_by_default_a_run_ends_where_nothing_moves() -> None:
+def test_by_default_a_search_ends_where_nothing_better_is_found() -> None:
     f = Counted(bowl)
-    result = minimize(f, np.zeros(4))
+    result = minimize(f, np.zeros(4), key=0)
+    assert result.reason == "the best loss did not fall in 500 evaluations"
+    assert result.fun < 1e-12
+    assert f.calls < 1000
+
+
+def test_by_default_a_descent_ends_where_nothing_moves() -> None:
+    f = Counted(bowl)
+    result = minimize(f, np.zeros(4), estimator=FiniteDifference())
     assert result.reason == "the iterate did not move in 3 steps"
     assert f.calls < 200
 

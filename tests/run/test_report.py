@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from descend.estimate import FiniteDifference
 from descend.run import Result, Seconds, Steps, minimize, report
 
 
@@ -25,7 +26,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(**arguments: Any) -> Result:
-    return minimize(lambda x: float(x @ x), np.ones(2), **{"until": Steps(5), **arguments})
+    return minimize(
+        lambda x: float(x @ x), np.ones(2), **{"until": Steps(5), "estimator": FiniteDifference(), **arguments}
+    )
 
 
 @pytest.mark.parametrize("progress", [None, False])

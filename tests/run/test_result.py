@@ -39,7 +39,7 @@ def test_a_history_is_even_bounded_and_ends_with_the_last_step(n: int) -> None:
 def result(x: Any, **changes: Any) -> Result:
     found = Result(
         x=x, fun=0.5, last_x=x, last_fun=0.5, evaluations={"value": 7, "gradient": 2}, reason="7 steps were taken",
-        steps=7, rejected=0, failures=0, last_failure="", seconds=0.25, history=traced(7).history(), key=Key(3),
+        method="CMAES()", steps=7, rejected=0, failures=0, last_failure="", seconds=0.25, history=traced(7).history(), key=Key(3),
     )  # fmt: skip
     return replace(found, **changes)
 
@@ -49,6 +49,7 @@ def test_repr_says_what_was_found_and_why_the_run_stopped() -> None:
         "Result of 7 steps, 9 evaluations (7 value, 2 gradient), 0.25 s",
         "  fun      0.5",
         "  x        array([1., 2.])",
+        "  method   CMAES()",
         "  stopped  7 steps were taken",
         "  key      Key(seed=3)",
     ]

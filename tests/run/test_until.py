@@ -11,6 +11,7 @@ from descend.errors import InvalidValue
 from descend.run.until import (
     Evaluations,
     NoImprovement,
+    Plateau,
     Progress,
     Rejections,
     Seconds,
@@ -144,3 +145,17 @@ def test_progress_measures_the_step_in_the_precision_of_the_point() -> None:
 def test_wrong_numbers_get_a_sentence(make: Any) -> None:
     with pytest.raises(InvalidValue, match=r"needs|is combined with"):
         make()
+
+
+def test_a_plateau_is_so_many_evaluations_without_a_fall() -> None:
+    rule = Plateau(100)
+    memory = rule.init()
+    told = []
+    for steps, best in ((1, math.nan), (6, 5.0), (12, 5.0 - 1e-9), (15, 5.0), (16, 5.0)):  # 10 evaluations each
+        reason, memory = rule(at(steps, best=best), memory)
+        told.append(bool(reason))
+    assert told == [False, False, False, False, True]
+    reason, memory = rule(at(17, best=4.0), memory)
+    assert not reason
+    with pytest.raises(InvalidValue, match="Plateau needs a whole number evaluations >= 1, got 0"):
+        Plateau(0)

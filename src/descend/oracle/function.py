@@ -53,6 +53,11 @@ class Executor(Protocol):
     It decides where and in what order, never what: the same points and key give the same values everywhere.
     """
 
+    @property
+    def workers(self) -> int:
+        """How many evaluations run at once."""
+        ...
+
     def values(self, f: Callable[[Tensor, Key], Any], xs: Tensor, key: Key) -> list[Outcome]:
         """f(x, key) for every row x of xs (n, d), in their order: a float, or the exception that f raised.
 

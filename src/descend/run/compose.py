@@ -8,20 +8,23 @@ from torch import Tensor
 from descend.descent import Descent
 from descend.errors import CompositionError, InvalidValue
 from descend.estimate.base import Estimator
-from descend.estimate.finite_difference import FiniteDifference
 from descend.estimate.gains import GainStep, calibrate
 from descend.estimate.random_directions import RandomDirections
 from descend.key import Key
 from descend.oracle import Asks, Oracle, check_answers
+from descend.portfolio import Portfolio
 from descend.run.method import Method
-from descend.run.until import Evaluations, NoImprovement, Rejections, StepNorm, Until
+from descend.run.until import Evaluations, NoImprovement, Plateau, Rejections, StepNorm, Until
 from descend.step.backtracking import Backtracking
 from descend.transform.secant import BFGS
 
-__all__ = ["Composition", "compose", "default_until"]
+__all__ = ["Composition", "compose", "default_budget", "default_until"]
 
 _PATIENCE = 500
 """Evaluations per dimension, and as many more, where nobody sets a budget: some hundred gradients by differences."""
+
+_PLATEAU = 100
+"""Likewise, those after which a search ends that has found nothing better."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,24 @@ class Composition:
         return estimator(self.oracle), Descent(GainStep(gains))
 
 
-def compose(oracle: Oracle, estimator: Estimator | None, method: Method[Any] | None) -> Composition:
+def compose(
+    oracle: Oracle,
+    estimator: Estimator | None,
+    method: Method[Any] | None,
+    budget: int | None = None,
+    workers: int = 1,
+) -> Composition:
     """Put an oracle, an estimator and a method together, before anything is evaluated.
 
-    Where nothing is named, an oracle that answers no gradient gets `FiniteDifference`. Where no method is named it is
-    BFGS with backtracking, or, behind a random-direction estimator, plain descent with calibrated gains.
+    Where nothing is named, an oracle that answers no gradient is searched by the `Portfolio`. Where there are gradients
+    and no method is named it is BFGS with backtracking, or, behind a random-direction estimator, plain descent with
+    calibrated gains.
+
+    Args:
+        oracle: what is asked.
+        estimator, method: what the user named.
+        budget: evaluations, if they are limited.
+        workers: how many evaluations run at once.
 
     Raises:
         MissingAnswer: the estimator or the method needs what the oracle, or the estimator, does not answer.
@@ -69,7 +85,7 @@ def compose(oracle: Oracle, estimator: Estimator | None, method: Method[Any] | N
             f"estimator={estimator!r} is not an estimator; write estimator=FiniteDifference() or SPSA()"
         )
     if estimator is None and method is None and Asks.GRADIENT not in oracle.answers:
-        estimator = FiniteDifference()
+        method = Portfolio(budget, workers, noisy=bool(oracle.varies & (Asks.VALUE | Asks.VALUES)))
     lifted = oracle if estimator is None else estimator(oracle)
     if method is None:
         if isinstance(estimator, RandomDirections):
@@ -84,22 +100,33 @@ def compose(oracle: Oracle, estimator: Estimator | None, method: Method[Any] | N
     return Composition(oracle, estimator, method)
 
 
-def default_until(until: Until | None, d: int, falling: bool, searches: bool) -> Until:
+def default_budget(until: Until | None, d: int) -> int | None:
+    """The evaluations that a run in d dimensions may make, None if they are not limited.
+
+    Raises:
+        InvalidValue: until is no stopping rule.
+    """
+    if until is None:
+        return _PATIENCE * (d + 1)
+    if not isinstance(until, Until):
+        raise InvalidValue(f"until={until!r} is not a stopping rule; write until=Evaluations(1000) or Target(1e-6)")
+    return until.limit
+
+
+def default_until(until: Until | None, d: int, parts: Composition, named: bool) -> Until:
     """The stopping rule where nobody names one: a generous budget, and no waiting where nothing changes any more.
 
     Args:
         until: what somebody named, if anybody did.
         d: the dimension.
-        falling: whether the method knows f at every iterate and makes it fall, as the default one does. In the end
-            it may move in the last bits for long, while f stays the same.
-        searches: whether the iterate is the best point of a search, which may stand still while that goes on.
+        parts: what the run is made of.
+        named: whether the method was named by the user.
     """
-    if until is None:
-        rule = Evaluations(_PATIENCE * (d + 1)) | Rejections()
-        if searches:
-            return rule
-        rule = rule | StepNorm(0.0, steps=3)
-        return rule | NoImprovement(10) if falling else rule
-    if not isinstance(until, Until):
-        raise InvalidValue(f"until={until!r} is not a stopping rule; write until=Evaluations(1000) or Target(1e-6)")
-    return until
+    if until is not None:
+        return until
+    rule = Evaluations(_PATIENCE * (d + 1)) | Rejections()
+    if parts.searches:  # the best point may stand still while the search goes on
+        return rule if named else rule | Plateau(_PLATEAU * (d + 1))
+    rule = rule | StepNorm(0.0, steps=3)
+    # BFGS knows f at every iterate and makes it fall; in the end it may move in the last bits for long
+    return rule if named or parts.method is None else rule | NoImprovement(10)

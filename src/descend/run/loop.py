@@ -14,7 +14,8 @@ from descend.oracle.encode import Encoded
 from descend.oracle.function import Executor
 from descend.oracle.wrap import Wrapped
 from descend.population.base import AskTell
-from descend.run.compose import Composition, compose, default_until
+from descend.portfolio import Chosen
+from descend.run.compose import Composition, compose, default_budget, default_until
 from descend.run.method import Method
 from descend.run.point import Start
 from descend.run.record import FINAL_VALUES, Record, Watched
@@ -53,13 +54,14 @@ def minimize(
         x0: a tensor, a NumPy array, a list or a number; of any shape and floating dtype, integers become float64.
             It is not changed. Or a `Space` of typed parameters, whose points f is given then.
         start: a point of the space where to begin, default its middle.
-        estimator: what makes gradients of values; default `FiniteDifference` if f answers no gradient and no method
-            is named.
-        method: anything with `needs`, `init` and `advance`, see `Method`; default BFGS with backtracking, or, behind a
-            random-direction estimator, descent with calibrated gains.
-        until: when to stop; rules are combined with | and &. Default 500 * (d + 1) evaluations, or when the iterate
-            has not moved in 3 steps, or when 20 steps in a row failed; and with the default BFGS when f has not
-            fallen in 10 steps.
+        estimator: what makes gradients of values, for methods that ask for them.
+        method: anything with `needs`, `init` and `advance`, see `Method`. Default where f answers values only: the
+            `Portfolio`, which begins with a quick descent, goes on with restarted CMA-ES, and says in `result.method`
+            what it chose; where there are gradients, BFGS with backtracking, or, behind a random-direction estimator,
+            descent with calibrated gains.
+        until: when to stop; rules are combined with | and &. Default 500 * (d + 1) evaluations, or when 20 steps in a
+            row failed; for the default search also when f has not fallen in 100 * (d + 1) evaluations; for a descent
+            when the iterate has not moved in 3 steps, and with the default BFGS when f has not fallen in 10.
         executor: where the evaluations of a batch run, `Serial()`, `Batched()` or `Processes(n)`; default in this
             process, vmapped if f takes tensors and a checked trial shows that it can be. It is closed at the end.
         key: randomness, a `Key` or an integer; default fresh entropy. The same key repeats the run bit for bit.
@@ -87,8 +89,10 @@ def minimize(
         oracle = _bounded(oracle, bounds, begin)
     elif begin.space is not None and estimator is not None:
         oracle = Bounded(oracle, begin.space.domain.lower, begin.space.domain.upper)
-    parts = compose(oracle, estimator, method)
-    rule = default_until(until, begin.x.numel(), method is None and parts.method is not None, parts.searches)
+    d = begin.x.numel()
+    workers = 1 if executor is None else executor.workers
+    parts = compose(oracle, estimator, method, default_budget(until, d), workers)
+    rule = default_until(until, d, parts, named=method is not None)
     if callback is not None and not callable(callback):
         raise InvalidValue(f"callback={callback!r} cannot be called; write a function of one argument, a Progress")
     ledger, outer = oracle.ledger, oracle.ledger.limit
@@ -124,6 +128,7 @@ def _drive(
     oracle = Watched(lifted)
     record.recommends = isinstance(method, AskTell) and method.recommends
     state = method.init(record.last.x, record.key, oracle.domain)
+    record.method = state.why if isinstance(state, Chosen) else repr(method)
     while True:
         before, state = state, method.advance(oracle, state)
         progress = record.step(before, state, oracle)

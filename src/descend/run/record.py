@@ -71,6 +71,7 @@ class Record:
         self.best = self.last = _Known(x, math.nan)
         self.steps = self.rejected = 0
         self.trace = Trace()
+        self.method = ""  # what searches, in words
         self.recommends = False  # whether the method knows of noise, so that its last x is the best one
 
     @property
@@ -125,6 +126,7 @@ class Record:
             last_fun=last.loss,
             evaluations={kind: n for kind, n in counts.items() if n},
             reason=reason,
+            method=self.method,
             steps=self.steps,
             rejected=self.rejected,
             failures=self.ledger.failures - self.failures,

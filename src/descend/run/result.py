@@ -85,6 +85,7 @@ class Result:
             had not asked for it.
         evaluations: how many, by kind ("value", "gradient", "hvp", ...).
         reason: why the run stopped, a sentence.
+        method: what searched, and if it was chosen for the problem, why it was.
         steps, rejected: steps taken, and how many of them came to nothing because evaluations failed.
         failures, last_failure: failed evaluations, and what was wrong with the last one.
         seconds: wall-clock time.
@@ -98,6 +99,7 @@ class Result:
     last_fun: float
     evaluations: dict[str, int]
     reason: str
+    method: str
     steps: int
     rejected: int
     failures: int
@@ -120,6 +122,7 @@ class Result:
         ]
         if self.last_fun != self.fun and not math.isnan(self.last_fun):
             lines.append(f"  last_fun {self.last_fun!r}")
+        lines.append(f"  method   {self.method}")
         lines.append(f"  stopped  {self.reason}")
         if self.rejected or self.failures:
             lines.append(f"  failed   {self.failures} evaluations, {self.rejected} steps rejected; {self.last_failure}")

@@ -20,6 +20,7 @@ __all__ = [
     "Either",
     "Evaluations",
     "NoImprovement",
+    "Plateau",
     "Progress",
     "Rejections",
     "Seconds",
@@ -254,6 +255,36 @@ class NoImprovement(Until):
         stop = stale >= self.steps
         reason = f"the best loss did not fall by more than {self.tol:g} in {self.steps} steps"
         return (reason if stop else ""), (best, stale)
+
+
+@dataclass(frozen=True)
+class Plateau(Until):
+    """Stop when the best loss has not fallen in so many evaluations.
+
+    Args:
+        evaluations: at least 1.
+        tol: a fall by this part of the best loss's size, or less, is none; >= 0, default 1e-9.
+
+    >>> Evaluations(10_000) | Plateau(500)
+    Evaluations(n=10000) | Plateau(evaluations=500, tol=1e-09)
+    """
+
+    evaluations: int
+    tol: float = 1e-9
+
+    def __post_init__(self) -> None:
+        _check_count("Plateau", "evaluations", self.evaluations)
+        _check_tolerance("Plateau", self.tol)
+
+    def init(self) -> Any:
+        return math.inf, 0
+
+    def __call__(self, progress: Progress, memory: Any) -> tuple[str, Any]:
+        best, since = memory
+        if progress.best < (best - self.tol * abs(best) if math.isfinite(best) else math.inf):
+            return "", (progress.best, progress.evaluations)
+        stop = progress.evaluations - since >= self.evaluations
+        return (f"the best loss did not fall in {self.evaluations} evaluations" if stop else ""), (best, since)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""The commands and their options. What is typed wrongly gets a sentence on the standard error and exit status 2."""
+
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from descend.cli.session import INTERRUPTED, Job, Outside, run
+from descend.cli.show import say
+from descend.cli.words import Parameters, pairs, read_space
+from descend.errors import DescendError, InvalidValue
+from descend.oracle.reading import ExitCode, Json, LastLine, Reading, Regex
+from descend.run.drive import Limits
+from descend.space import Space
+
+__all__ = ["app", "main", "minimize"]
+
+_DEFAULT = "CMAES"
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
+    help="Minimize anything: with gradients, without them, or with estimates of them.",
+)  # fmt: skip
+
+
+def _option(names: str, text: str) -> Any:
+    return typer.Option(*names.split(), help=text, show_default=False)
+
+
+_Words = list[str]
+_Floats = Annotated[_Words, _option("--float", "NAME=LOW:HIGH, a real number between two sides; NAME, any.")]
+_Ints = Annotated[_Words, _option("--int", "NAME=LOW:HIGH, a whole number, both sides included.")]
+_Choices = Annotated[_Words, _option("--choice", "NAME=ONE,TWO,..., one of these, without an order.")]
+_Ordinals = Annotated[_Words, _option("--ordinal", "NAME=LOW,MIDDLE,..., one of these, in this order.")]
+_Bools = Annotated[_Words, _option("--bool", "NAME, true or false.")]
+_Logs = Annotated[_Words, _option("--log", "NAME of a --float or --int that is searched by orders of magnitude.")]
+_Logits = Annotated[_Words, _option("--logit", "NAME of a --float in (0, 1) that is searched by orders at both ends.")]
+_Steps = Annotated[_Words, _option("--step", "NAME=NUMBER, a grid from the lower side on.")]
+_SpaceFile = Annotated[str | None, _option("--space", "FILE with a space as JSON, instead of all of these.")]
+_Evaluations = Annotated[int, _option("--evaluations -n", "How many in all, those of a study included (100).")]
+_Seconds = Annotated[float | None, _option("--seconds", "Begin no evaluation after so many.")]
+_Target = Annotated[float | None, _option("--target", "Stop when the loss is there.")]
+_Workers = Annotated[int, _option("--workers -w", "How many evaluations at once (1).")]
+_TimeLimit = Annotated[float | None, _option("--time-limit", "Seconds that one evaluation may take.")]
+_Method = Annotated[str, _option("--method", f"NAME or call, such as 'CMAES(popsize=20)' ({_DEFAULT}).")]
+_Seed = Annotated[int, _option("--seed", "Another number, another run (0).")]
+_StudyFile = Annotated[str | None, _option("--study", "FILE of the log; the same line again goes on from there.")]
+_Maximize = Annotated[bool, _option("--maximize", "The greatest instead of the least.")]
+_JsonPath = Annotated[str | None, _option("--json", "PATH of the loss in the output, such as metrics.loss.")]
+_Pattern = Annotated[str | None, _option("--regex", "What stands around the loss, such as 'loss=(.*)'; the last one.")]
+_ExitCode = Annotated[bool, _option("--exit-code", "The exit code is the loss.")]
+_Env = Annotated[_Words, _option("--env", "NAME=TEXT, a variable for the program; {parameters} may stand in it.")]
+_Stdin = Annotated[str | None, _option("--stdin", "TEXT for the standard input; {parameters} may stand in it.")]
+_Directory = Annotated[str | None, _option("--directory", "FOLDER in which every evaluation has one of its own.")]
+_Keep = Annotated[bool, _option("--keep", "Keep those folders.")]
+_Quiet = Annotated[bool, _option("--quiet -q", "No table while it runs.")]
+
+
+@app.callback()
+def _all_commands() -> None:
+    # with a callback, a single command keeps its name
+    pass
+
+
+@app.command()
+def minimize(
+    objective: Annotated[str, typer.Argument(help="A command with {parameters}, or file.py:function.")],
+    float_: _Floats = [],  # noqa: B006  # typer copies it
+    int_: _Ints = [],  # noqa: B006
+    choice: _Choices = [],  # noqa: B006
+    ordinal: _Ordinals = [],  # noqa: B006
+    bool_: _Bools = [],  # noqa: B006
+    log: _Logs = [],  # noqa: B006
+    logit: _Logits = [],  # noqa: B006
+    step: _Steps = [],  # noqa: B006
+    space: _SpaceFile = None,
+    evaluations: _Evaluations = 100,
+    seconds: _Seconds = None,
+    target: _Target = None,
+    workers: _Workers = 1,
+    time_limit: _TimeLimit = None,
+    method: _Method = _DEFAULT,
+    seed: _Seed = 0,
+    study: _StudyFile = None,
+    maximize: _Maximize = False,
+    json: _JsonPath = None,
+    regex: _Pattern = None,
+    exit_code: _ExitCode = False,
+    env: _Env = [],  # noqa: B006
+    stdin: _Stdin = None,
+    directory: _Directory = None,
+    keep: _Keep = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Search for the parameters at which a program, or a Python function, gives the least number.
+
+    The program is given its parameters where {name} stands in the command, and writes its loss on the last line of its
+    output. A function is given a dict and returns its loss.
+
+    \b
+    descend minimize "python sim.py --a {a} --n {n}" --float a=0:1 --int n=1:64 --log n
+    descend minimize model.py:loss --float lr=1e-5:1 --log lr --choice kernel=rbf,poly --workers 4
+    """
+    words = Parameters(float_, int_, choice, ordinal, bool_, log, logit, step)
+    goal = None if target is None else -target if maximize else target
+    outside = Outside(_reading(json, regex, exit_code), pairs("--env", "NAME=TEXT", env), stdin, directory, keep)
+    job = Job(
+        objective, _space(words, space), Limits(evaluations, seconds, goal), method, seed, outside, workers, time_limit,
+        study, maximize, quiet,
+    )  # fmt: skip
+    try:
+        status = run(job)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    raise typer.Exit(status)
+
+
+def main() -> None:
+    """The program ``descend``: exit status 2 and a sentence where it is used wrongly, 130 after Ctrl-C."""
+    signal.signal(signal.SIGTERM, _leave)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, _leave)
+    try:
+        app(prog_name="descend")
+    except DescendError as error:
+        say(str(error))
+        sys.exit(2)
+
+
+def _leave(number: int, frame: Any) -> None:
+    # an exception, so that programs and workers are ended on the way out
+    sys.exit(128 + number)
+
+
+def _space(words: Parameters, path: str | None) -> Space:
+    if path is None:
+        return words.space()
+    if words != Parameters([], [], [], [], [], [], [], []):
+        raise InvalidValue("--space holds all parameters; leave the options for single ones out")
+    return read_space(path)
+
+
+def _reading(json: str | None, regex: str | None, exit_code: bool) -> Reading:
+    found: list[Reading] = []
+    if json is not None:
+        found.append(Json(json))
+    if regex is not None:
+        found.append(Regex(regex))
+    if exit_code:
+        found.append(ExitCode())
+    if len(found) > 1:
+        raise InvalidValue("--json, --regex and --exit-code each say where the loss is; write one of them")
+    return found[0] if found else LastLine()

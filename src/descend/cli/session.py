@@ -1,0 +1,150 @@
+"""A run from the command line: everything is checked first, then it is driven, and what it found is shown."""
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from descend.cli.objective import FileFunction
+from descend.cli.show import Screen, say, summary
+from descend.errors import DescendError, InvalidValue
+from descend.key import Key
+from descend.oracle.command import Command
+from descend.oracle.reading import LastLine, Reading
+from descend.run.ask_tell import AskTell
+from descend.run.drive import Limits, Numbered, drive
+from descend.run.execute import Processes, Serial, Threads
+from descend.run.named import from_text
+from descend.run.recorded import Recorded
+from descend.run.study import Run, Study
+from descend.space import Space
+
+__all__ = ["INTERRUPTED", "Job", "Outside", "run"]
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What concerns programs only: where the loss is, variables, standard input, and folders to work in."""
+
+    read: Reading = LastLine()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stdin: str | None = None
+    directory: str | None = None
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    Fields: objective, a command or ``file.py:function``; space; limits; method, as text; seed; outside, for programs;
+    workers; time_limit of one evaluation in seconds; study, a path; maximize; quiet.
+    """
+
+    objective: str
+    space: Space
+    limits: Limits
+    method: str
+    seed: int = 0
+    outside: Outside = Outside()
+    workers: int = 1
+    time_limit: float | None = None
+    study: str | None = None
+    maximize: bool = False
+    quiet: bool = False
+
+    def header(self) -> dict[str, Any]:
+        """By what a run is known in a study: all that its evaluations depend on."""
+        outside = self.outside
+        return {
+            "objective": self.objective,
+            "space": self.space.to_plain(),
+            "method": self.method,
+            "seed": self.seed,
+            "maximize": self.maximize,
+            "read": repr(outside.read),
+            "environment": dict(outside.environment),
+            "stdin": outside.stdin,
+        }
+
+
+def run(job: Job) -> int:
+    """Do it; the exit status: 0, or 1 if no evaluation succeeded, or 130 after Ctrl-C.
+
+    Raises:
+        DescendError: a sentence about what is wrong with the job. No study is left that was not there before.
+    """
+    f, executor = _objective(job)
+    search = AskTell(from_text(job.method), job.space, key=Key(job.seed))
+    if job.study is None:
+        return _drive(job, f, executor, Recorded(search))
+    with Study(job.study) as study:
+        log = study.run(job.header())
+        recorded = Recorded(search, log)
+        if recorded.replayed or recorded.unfinished:
+            say(f"{recorded.replayed} evaluations are in {job.study} already, the run goes on from there")
+        with _nothing_half_written(study, log, recorded):
+            return _drive(job, f, executor, recorded)
+
+
+def _objective(job: Job) -> tuple[Numbered, Serial | Threads | Processes]:
+    """The objective, and where it is evaluated."""
+    function = FileFunction.of(job.objective)
+    if function is None:
+        outside = job.outside
+        command = Command(
+            job.objective, job.space, outside.read, job.time_limit, outside.environment, outside.stdin,
+            outside.directory, outside.keep,
+        )  # fmt: skip
+        return Numbered(command, seeded=False, negated=job.maximize), Threads(job.workers)
+    if job.outside != Outside():
+        raise InvalidValue(
+            "where the output is, --env, --stdin and --directory are for programs; a function returns its loss"
+        )
+    here = job.workers == 1 and job.time_limit is None
+    executor = Serial() if here else Processes(job.workers, job.time_limit)
+    function.load()
+    return Numbered(function, negated=job.maximize), executor
+
+
+@contextmanager
+def _nothing_half_written(study: Study, log: Run, search: Recorded) -> Iterator[None]:
+    """If the objective turns out to be wrong before anything was learned, the study is as it was before."""
+    try:
+        yield
+    except DescendError:
+        if search.answered == 0:
+            study.discard(log)
+        raise
+
+
+def _drive(job: Job, f: Numbered, executor: Serial | Threads | Processes, search: Recorded) -> int:
+    began, interrupted = time.monotonic(), False
+    try:
+        with Screen(search, job.limits.evaluations, job.maximize, job.quiet):
+            reason = drive(search, f, executor, job.limits)
+    except KeyboardInterrupt:
+        again = ", the same line again goes on" if job.study is not None else ""
+        reason, interrupted = f"interrupted{again}", True
+    except DescendError:
+        raise
+    except Exception as error:
+        raise InvalidValue(f"the objective raised {_described(error)}") from error
+    finally:
+        executor.close()
+    summary(search, reason, job.maximize, time.monotonic() - began)
+    if interrupted:
+        return INTERRUPTED
+    return 1 if search.answered and search.search.failures == search.search.evaluations else 0
+
+
+def _described(error: Exception) -> str:
+    """An exception and where it was raised, if that is known."""
+    frames = traceback.extract_tb(error.__traceback__)
+    there = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{there} at its first evaluation"
