@@ -55,8 +55,8 @@ HOMES = {
     "sklearn": ("sklearn.py",),
     "optuna": ("optuna.py", "faces/optuna.py"),
     "ray": ("ray.py",),
-    "rich": ("run/report.py", "cli.py"),
-    "typer": ("cli.py",),
+    "rich": ("run/report.py", "cli/show.py"),
+    "typer": ("cli/",),
     "moocore": ("pareto/indicators.py",),
     # faces of other libraries, a file each
     "scipy": ("faces/scipy.py",),
@@ -65,7 +65,7 @@ HOMES = {
     "pymoo": ("faces/pymoo.py",),
     "nlopt": ("faces/nlopt.py",),
 }
-PRINTERS = ("run/report.py", "cli.py")
+PRINTERS = ("run/report.py", "cli/show.py")
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60  # lines of code; the docstring may be as long as it has to be

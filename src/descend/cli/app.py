@@ -16,7 +16,6 @@ from descend.space import Space
 
 __all__ = ["app", "main", "minimize"]
 
-_DEFAULT = "CMAES"
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
@@ -43,7 +42,7 @@ _Seconds = Annotated[float | None, _option("--seconds", "Begin no evaluation aft
 _Target = Annotated[float | None, _option("--target", "Stop when the loss is there.")]
 _Workers = Annotated[int, _option("--workers -w", "How many evaluations at once (1).")]
 _TimeLimit = Annotated[float | None, _option("--time-limit", "Seconds that one evaluation may take.")]
-_Method = Annotated[str, _option("--method", f"NAME or call, such as 'CMAES(popsize=20)' ({_DEFAULT}).")]
+_Method = Annotated[str | None, _option("--method", "NAME or call, such as 'CMAES(popsize=20)' (chosen for you).")]
 _Seed = Annotated[int, _option("--seed", "Another number, another run (0).")]
 _StudyFile = Annotated[str | None, _option("--study", "FILE of the log; the same line again goes on from there.")]
 _Maximize = Annotated[bool, _option("--maximize", "The greatest instead of the least.")]
@@ -80,7 +79,7 @@ def minimize(
     target: _Target = None,
     workers: _Workers = 1,
     time_limit: _TimeLimit = None,
-    method: _Method = _DEFAULT,
+    method: _Method = None,
     seed: _Seed = 0,
     study: _StudyFile = None,
     maximize: _Maximize = False,
@@ -106,7 +105,7 @@ def minimize(
     goal = None if target is None else -target if maximize else target
     outside = Outside(_reading(json, regex, exit_code), pairs("--env", "NAME=TEXT", env), stdin, directory, keep)
     job = Job(
-        objective, _space(words, space), Limits(evaluations, seconds, goal), method, seed, outside, workers, time_limit,
+        objective, _space(words, space), Limits(evaluations, seconds, goal), method or f"Portfolio(workers={workers})", seed, outside, workers, time_limit,
         study, maximize, quiet,
     )  # fmt: skip
     try:

@@ -3,6 +3,7 @@
 from descend.oracle.bounded import Bounded
 from descend.oracle.check import ForwardReport, check_forward
 from descend.oracle.closure import Closure
+from descend.oracle.command import Command
 from descend.oracle.constrained import FeasibleFirst
 from descend.oracle.core import Asks, Oracle, Slope, check_answers, probes
 from descend.oracle.differentiable import Differentiable
@@ -11,6 +12,7 @@ from descend.oracle.failure import OnFailure, Penalize, Raise, Reject, Retry
 from descend.oracle.function import Function
 from descend.oracle.ledger import Ledger
 from descend.oracle.module import Module, trainable
+from descend.oracle.reading import ExitCode, Json, LastLine, Regex
 from descend.oracle.residual import Residuals
 from descend.oracle.wrap import Averaged, Cached, Clipped, Negated, Penalized, Wrapped
 
@@ -21,11 +23,15 @@ __all__ = [
     "Cached",
     "Clipped",
     "Closure",
+    "Command",
     "Differentiable",
     "Encoded",
+    "ExitCode",
     "FeasibleFirst",
     "ForwardReport",
     "Function",
+    "Json",
+    "LastLine",
     "Ledger",
     "Module",
     "Negated",
@@ -34,6 +40,7 @@ __all__ = [
     "Penalize",
     "Penalized",
     "Raise",
+    "Regex",
     "Reject",
     "Residuals",
     "Retry",

@@ -6,7 +6,9 @@ from descend.population.cr_fm_nes import CRFMNES
 from descend.population.cross_entropy import CrossEntropy
 from descend.population.differential import DifferentialEvolution
 from descend.population.distribution import EstimationOfDistribution
+from descend.population.kalman import EnsembleKalman
 from descend.population.lagrangian import AugmentedLagrangian
+from descend.population.local_search import LocalSearch
 from descend.population.one_plus_one import OnePlusOne
 from descend.population.openai_es import OpenAIES
 from descend.population.pgpe import PGPE
@@ -26,7 +28,9 @@ __all__ = [
     "AugmentedLagrangian",
     "CrossEntropy",
     "DifferentialEvolution",
+    "EnsembleKalman",
     "EstimationOfDistribution",
+    "LocalSearch",
     "OnePlusOne",
     "OpenAIES",
     "ParticleSwarm",

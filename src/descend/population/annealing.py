@@ -36,7 +36,8 @@ class AnnealingState:
     Fields: those of `Search`; points (n, d), where they are, and losses (n,), +inf where unknown; moves (n,) int64,
     made since the last start; cool (n,), T / T0; width (n, d), of the steps; rate (n,), of accepted moves; question
     (n,) int64 and luck (n,), the last question of each chain, and by how many temperatures it may go up;
-    first, T0, NaN until it is known; uphill, tried, the sum and the number of the moves measured for it.
+    first, T0, NaN until it is known; uphill, tried, the sum of logarithms and the number of
+    the moves measured for it.
     All but points and width are on the CPU.
     """
 
@@ -66,14 +67,14 @@ class AnnealingState:
 class Annealing(AskTell[AnnealingState]):
     """Simulated annealing of several chains at once, over numbers, lists, permutations and all of them together.
 
-    Each move changes one kind of coordinate, at random by how many there are: numbers step, a list gives another value,
-    and a permutation is shuffled a little.
+    Each move changes one kind of coordinate, at random by how many there are: numbers step, one or two lists give
+    another value, and a permutation is shuffled a little.
 
     Args:
         chains: n >= 1, default 10. The first begins at the start, the others anywhere.
         steps: moves of a chain, after which it is heated again where it is; default 100 d + 1000.
-        temperature: T0 > 0 in units of the loss; default: the mean of the first moves uphill is accepted every second
-            time.
+        temperature: T0 > 0 in units of the loss; default: the geometric mean of the first moves uphill, which a few
+            cliffs hardly change, is accepted every second time.
         schedule: default `Geometric()`.
         visiting: how numbers step, default `Visiting()`.
         shuffles: of permutations, some of `SHUFFLES`; default all.
@@ -148,8 +149,11 @@ class Annealing(AskTell[AnnealingState]):
         if counts[0]:
             after = torch.where((part == 0)[:, None], self._stepped(xs, size, kind, domain, key), after)
         if counts[1]:
-            one = _one_of(kind.lists, len(xs), key.fold("list"))
-            after = another(after, domain, one & (part == 1)[:, None], key.fold("another"))
+            some = _one_of(kind.lists, len(xs), key.fold("list"))
+            # every second time two of them: an exchange may be better where neither half of it is
+            also = key.fold("two").uniform(len(xs), 1, like=xs) < 0.5
+            some = some | (also & _one_of(kind.lists, len(xs), key.fold("second")))
+            after = another(after, domain, some & (part == 1)[:, None], key.fold("another"))
         for k, columns in enumerate(kind.orders):
             order = shuffled(tours(xs, columns), self.shuffles, key.fold("shuffle", k))
             after = torch.where((part == 2 + k)[:, None], keyed(xs, columns, order), after)
@@ -173,7 +177,7 @@ class Annealing(AskTell[AnnealingState]):
         old, new = state.losses[slots], fine[rows]
         up = new - old
         measured = up[(up > 0) & up.isfinite()]
-        first, uphill, tried = state.first, state.uphill + float(measured.sum()), state.tried + len(measured)
+        first, uphill, tried = state.first, state.uphill + float(measured.log().sum()), state.tried + len(measured)
         temperature = torch.zeros_like(old) if math.isnan(first) else first * state.cool[slots]
         accepted = new.isfinite() & (old.isinf() | (up <= temperature * state.luck[slots]))
         points, known, width, moves, cool, rate = (
@@ -195,7 +199,7 @@ class Annealing(AskTell[AnnealingState]):
             points[worst.to(device)] = xs[row.to(device)]
             known[worst] = fine[row]
         if math.isnan(first) and tried >= _TRIED:
-            first = uphill / tried / math.log(2)
+            first = math.exp(uphill / tried) / math.log(2)
         if not math.isnan(first):
             self._cool(slots, accepted, moves, cool, rate, width)
         return replace(

@@ -238,17 +238,24 @@ class CMAES(AskTell[CMAState]):
         drawn, m = state.drawn, state.drawn.shape[0]
         if tickets is None:
             return drawn[m - xs.shape[0] :] if m >= xs.shape[0] else xs
+        gauss = state.gauss
         tickets = tickets.to(xs.device)
+        unread = torch.addcdiv(gauss.mean, xs - gauss.mean, state.stretch)
+        places = tickets - (state.asked - m)
+        known = (tickets >= 0) & (places >= 0)
+        xs = torch.where(known[:, None], drawn[places.clamp(0, m - 1)], unread) if m else unread
         strange = tickets < 0
-        if state.domain.bounded or self.noise is not None:
-            places = tickets - (state.asked - m)
-            strange = strange | (places < 0)
-            if m:
-                xs = torch.where(strange[:, None], xs, drawn[places.clamp(0, m - 1)])
-        if not bool(strange.any()):
+        old = strange | (tickets < state.asked - max(self.batch(state), xs.shape[0]))
+        if not bool(old.any()):
             return xs
-        unread = torch.addcdiv(state.gauss.mean, xs - state.gauss.mean, state.stretch)
-        return torch.where(strange[:, None], shortened(state.gauss, self.family, unread), xs)
+        xs = torch.where(old[:, None], shortened(gauss, self.family, xs), xs)
+        late = (old & ~strange).nonzero()[:, 0]
+        if self.noise is None and late.shape[0]:
+            # Where they were drawn is far from a distribution that has moved on, and taking them for steps from there
+            # blows it up. What they say of their direction still holds: they count as if they were drawn now.
+            z = torch.cat([normals(state.key, ticket, 1, xs[0]) for ticket in tickets[late].tolist()])
+            xs = xs.index_copy(0, late, draw(gauss, self.family, z))
+        return xs
 
     def _learn(
         self, state: CMAState, xs: Tensor, losses: Tensor, ranked: list[float], spreads: tuple[float, ...]

@@ -50,7 +50,7 @@ def tours(xs: Tensor, columns: Tensor) -> Tensor:
 
 
 def keyed(xs: Tensor, columns: Tensor, permutations: Tensor) -> Tensor:
-    """Points (n, d) whose columns (m,) are the canonical keys of permutations (n, m), and the others those of xs (n, d)."""
+    """Points (n, d) whose columns (m,) are the canonical keys of permutations (n, m), the others those of xs (n, d)."""
     m = permutations.shape[1]
     ranks = torch.arange(m, device=xs.device).expand_as(permutations)
     keys = torch.empty_like(xs[:, columns]).scatter_(1, permutations, (ranks + 0.5).to(xs.dtype) / m)

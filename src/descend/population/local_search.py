@@ -22,7 +22,7 @@ from descend.population.base import whole
 from descend.population.conversation import Conversation, Turns
 from descend.space.domain import Domain
 
-__all__ = ["NEIGHBOURHOODS", "LocalSearch"]
+__all__ = ["NEIGHBOURHOODS", "LocalSearch", "reversals", "swaps", "transfers"]
 
 Climbing = Generator[Tensor, Tensor, tuple[Tensor, Tensor]]
 

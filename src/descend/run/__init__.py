@@ -1,6 +1,7 @@
 """Running a method: minimize, stopping rules, executors, results."""
 
-from descend.run.execute import Batched, Executor, Processes, Serial
+from descend.run.ask_tell import AskTell
+from descend.run.execute import Batched, Executor, Processes, Serial, Threads
 from descend.run.loop import minimize
 from descend.run.method import Method, Standing
 from descend.run.result import History, Result
@@ -20,6 +21,7 @@ from descend.run.until import (
 )
 
 __all__ = [
+    "AskTell",
     "Batched",
     "Both",
     "Either",
@@ -39,6 +41,7 @@ __all__ = [
     "StepNorm",
     "Steps",
     "Target",
+    "Threads",
     "Until",
     "minimize",
 ]

@@ -13,26 +13,29 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from descend import population, step, transform
+from descend import direct, model, population, portfolio, step, transform
 from descend.errors import InvalidValue
 from descend.population.base import AskTell
 
 __all__ = ["from_text", "method_names", "to_text"]
 
-_ROOMS = (population, transform, step)
+_ROOMS = (population, direct, model, transform, step)
 
 
 @cache
 def _registry() -> dict[str, type]:
     """Every class that may stand in a text, by its name: the hyperparameters that the files of the rooms publish."""
+    modules = [portfolio] + [
+        importlib.import_module(f"{room.__name__}.{file.name}")
+        for room in _ROOMS
+        for file in pkgutil.iter_modules(room.__path__)
+    ]
     found: dict[str, type] = {}
-    for room in _ROOMS:
-        for file in pkgutil.iter_modules(room.__path__):
-            module = importlib.import_module(f"{room.__name__}.{file.name}")
-            for name in module.__all__:
-                kind = getattr(module, name)
-                if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__:
-                    found[name] = kind
+    for module in modules:
+        for name in module.__all__:
+            kind = getattr(module, name)
+            if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__:
+                found[name] = kind
     return found
 
 
