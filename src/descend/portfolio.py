@@ -1,0 +1,226 @@
+"""Which method for which problem, as rows of data: the first row whose condition holds is taken, and says why.
+
+The rows look at what is known before the first evaluation: dimensions, types, budget, workers, noise. What the losses
+are like is found out by the method of the last row, `Relay`, which goes on with another one where one does not pay.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor
+
+from descend.errors import InvalidValue
+from descend.key import Key
+from descend.model.relay import Relay
+from descend.population.base import AskTell, check_point, whole
+from descend.population.cma import CMAES
+from descend.population.cma_rates import default_popsize
+from descend.population.differential import DifferentialEvolution
+from descend.population.restarts import Restarts
+from descend.population.uncertainty import Uncertainty
+from descend.space.domain import Domain
+from descend.tree import state as as_state
+
+__all__ = ["ROWS", "Chosen", "Facts", "Portfolio", "Row", "choose"]
+
+
+@as_state
+class Facts:
+    """What is known of a problem before anything is evaluated.
+
+    Fields: dim, coordinates; discrete, how many of them have cells, and unordered, how many of these have no order;
+    budget, evaluations, or None; workers, how many evaluations run at once; noisy, whether the same point may have
+    another loss each time.
+    """
+
+    dim: int
+    discrete: int = 0
+    unordered: int = 0
+    budget: int | None = None
+    workers: int = 1
+    noisy: bool = False
+
+    @staticmethod
+    def of(domain: Domain, budget: int | None = None, workers: int = 1, noisy: bool = False) -> "Facts":
+        """The facts of a domain."""
+        discrete = int((domain.cells > 0).sum())
+        return Facts(domain.dim, discrete, int(domain.unordered.sum()), budget, workers, noisy)
+
+    @property
+    def popsize(self) -> int:
+        """Points that CMA-ES has in a generation, at least as many as there are workers."""
+        return max(default_popsize(self.dim), self.workers)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A condition, the method for the problems that meet it, and a sentence that says why.
+
+    The sentence may name the facts: "{discrete} of {dim} coordinates".
+    """
+
+    when: Callable[[Facts], bool]
+    method: Callable[[Facts], AskTell[Any]]
+    why: str
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        lambda facts: facts.noisy,
+        lambda facts: CMAES(popsize=2 * facts.popsize, noise=Uncertainty()),
+        "CMA-ES with uncertainty handling, since the same point may have another loss each time",
+    ),
+    Row(
+        lambda facts: facts.unordered > 0,
+        lambda facts: DifferentialEvolution(),
+        "differential evolution, since {unordered} of {dim} coordinates are choices without an order",
+    ),
+    Row(
+        lambda facts: facts.discrete > 0,
+        lambda facts: Restarts(CMAES(popsize=facts.popsize)),
+        "CMA-ES with a margin and restarts, since {discrete} of {dim} coordinates are discrete",
+    ),
+    Row(
+        lambda facts: facts.budget is not None and facts.budget < 2 * facts.dim,
+        lambda facts: Restarts(CMAES(popsize=facts.popsize)),
+        "CMA-ES, since {budget} evaluations are too few for one gradient by differences in {dim} dimensions",
+    ),
+    Row(
+        lambda facts: facts.workers > facts.dim,
+        lambda facts: Restarts(CMAES(popsize=facts.popsize)),
+        "CMA-ES with restarts, whose generations keep {workers} workers busy",
+    ),
+    Row(
+        lambda facts: True,
+        lambda facts: Relay(),
+        "quasi-Newton descent, a search along the axes if the function is separable, then surrogate-assisted CMA-ES "
+        "with restarts, each from the best point of the one before",
+    ),
+)
+"""The first row whose condition holds is taken; the last one always does."""
+
+
+def choose(facts: Facts) -> tuple[AskTell[Any], str]:
+    """The method for a problem, and a sentence that says why.
+
+    >>> method, why = choose(Facts(dim=3, discrete=2))
+    >>> why
+    'CMA-ES with a margin and restarts, since 2 of 3 coordinates are discrete'
+    """
+    row = next(row for row in ROWS if row.when(facts))
+    return row.method(facts), row.why.format(**vars(facts))
+
+
+@as_state
+class Chosen:
+    """The facts by which a method was chosen, why, and the state of that method, whose fields it shows."""
+
+    facts: Facts
+    why: str
+    inner: Any
+
+    @property
+    def x(self) -> Tensor:
+        """The best point (d,), or the recommended one."""
+        return self.inner.x
+
+    @property
+    def value(self) -> float:
+        """Its loss."""
+        return self.inner.value
+
+    @property
+    def loss(self) -> float:
+        """The best of the last answers."""
+        return self.inner.loss
+
+    @property
+    def rejected(self) -> int:
+        """How often all answers were failures."""
+        return self.inner.rejected
+
+    @property
+    def t(self) -> int:
+        """How often it was told."""
+        return self.inner.t
+
+    @property
+    def asked(self) -> int:
+        """Questions so far."""
+        return self.inner.asked
+
+    @property
+    def key(self) -> Key:
+        """Of everything random."""
+        return self.inner.key
+
+    @property
+    def domain(self) -> Domain:
+        """Where points may lie."""
+        return self.inner.domain
+
+    @property
+    def done(self) -> str:
+        """Why there is nothing more to ask, else ""."""
+        return self.inner.done
+
+
+@dataclass(frozen=True)
+class Portfolio(AskTell[Chosen]):
+    """The method that `ROWS` name for a problem; the default of `minimize`.
+
+    Args:
+        budget: evaluations, if known; default None. It is no limit, only a fact to choose by.
+        workers: >= 1, how many evaluations run at once; default 1.
+        noisy: whether the same point may have another loss each time; default no. `Relay` notices by itself, but not
+            before its first descent.
+
+    The state's `why` says what was chosen, and why.
+
+    Raises:
+        InvalidValue: a number outside its range.
+
+    >>> import torch
+    >>> state = Portfolio(workers=64).init(torch.zeros(3), Key(0))
+    >>> state.why
+    'CMA-ES with restarts, whose generations keep 64 workers busy'
+    """
+
+    budget: int | None = None
+    workers: int = 1
+    noisy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.budget is not None:
+            whole(self, "budget", self.budget, 1, 1000)
+        whole(self, "workers", self.workers, 1, 4)
+        if not isinstance(self.noisy, bool):
+            raise InvalidValue(f"noisy is True or False, got {self.noisy!r}; write Portfolio(noisy=True)")
+
+    @property
+    def recommends(self) -> bool:
+        return self.noisy
+
+    def init(self, x: Tensor, key: Key, domain: Domain | None = None) -> Chosen:
+        domain = check_point(x, domain)
+        facts = Facts.of(domain, self.budget, self.workers, self.noisy)
+        method, why = choose(facts)
+        return Chosen(facts, why, method.init(x, key, domain))
+
+    def ask(self, state: Chosen, n: int | None = None) -> tuple[Chosen, Tensor]:
+        inner, xs = _chosen(state.facts).ask(state.inner, n)
+        return Chosen(state.facts, state.why, inner), xs
+
+    def tell(self, state: Chosen, xs: Tensor, losses: Tensor, tickets: Tensor | None = None) -> Chosen:
+        inner = _chosen(state.facts).tell(state.inner, xs, losses, tickets)
+        return Chosen(state.facts, state.why, inner)
+
+    def batch(self, state: Chosen) -> int:
+        return _chosen(state.facts).batch(state.inner)
+
+
+@lru_cache(maxsize=64)
+def _chosen(facts: Facts) -> AskTell[Any]:
+    return choose(facts)[0]

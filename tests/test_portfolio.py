@@ -1,0 +1,94 @@
+"""Which method is chosen for which problem, that it says so, and that it is the chosen method that searches."""
+
+import pytest
+import torch
+
+from descend.errors import InvalidValue
+from descend.key import Key
+from descend.model import Relay
+from descend.population.cma import CMAES
+from descend.population.differential import DifferentialEvolution
+from descend.population.restarts import Restarts
+from descend.portfolio import ROWS, Facts, Portfolio, choose
+from descend.space.domain import Domain
+from descend.testing import search
+from descend.tree import from_plain, same, to_plain
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "word"),
+    [
+        (Facts(10), Relay, "descent"),
+        (Facts(10, budget=10_000), Relay, "descent"),
+        (Facts(10, budget=15), Restarts, "15 evaluations"),
+        (Facts(10, workers=10), Relay, "descent"),
+        (Facts(10, workers=11), Restarts, "11 workers"),
+        (Facts(10, discrete=3), Restarts, "3 of 10"),
+        (Facts(10, discrete=3, unordered=2), DifferentialEvolution, "2 of 10"),
+        (Facts(10, discrete=3, noisy=True), CMAES, "uncertainty"),
+    ],
+)
+def test_rows(facts, kind, word):
+    method, why = choose(facts)
+    assert type(method) is kind
+    assert word in why
+
+
+def test_the_last_row_takes_everything_and_every_row_is_reached():
+    assert ROWS[-1].when(Facts(1))
+    assert ROWS[-1].when(Facts(1000, 3, 2, 1, 9, True))
+    problems = [
+        Facts(3),
+        Facts(3, workers=9),
+        Facts(9, budget=1),
+        Facts(3, discrete=1),
+        Facts(3, discrete=1, unordered=1),
+        Facts(3, noisy=True),
+    ]
+    assert {next(i for i, row in enumerate(ROWS) if row.when(facts)) for facts in problems} == set(range(len(ROWS)))
+
+
+def test_facts_of_a_domain():
+    lower, upper = torch.zeros(4), torch.ones(4)
+    cells, unordered = torch.tensor([0, 3, 4, 0]), torch.tensor([False, False, True, False])
+    facts = Facts.of(Domain.box(lower, upper, cells=cells, unordered=unordered), budget=7, workers=2)
+    assert facts == Facts(4, 2, 1, 7, 2, False)
+
+
+def test_it_asks_what_the_chosen_method_asks():
+    x = torch.linspace(-1.0, 2.0, 4, dtype=torch.float64)
+    domain = Domain.box(x - 3, x + 4)
+    ours, theirs = Portfolio(), Relay()
+    a, b = ours.init(x, Key(2), domain), theirs.init(x, Key(2), domain)
+    for _ in range(12):
+        (a, xs), (b, ys) = ours.ask(a), theirs.ask(b)
+        assert torch.equal(xs, ys)
+        losses = xs.square().sum(1)
+        a, b = ours.tell(a, xs, losses), theirs.tell(b, ys, losses)
+    assert torch.equal(a.x, b.x)
+    assert (a.value, a.t, a.asked) == (b.value, b.t, b.asked)
+
+
+def test_a_saved_state_says_why_and_goes_on():
+    method = Portfolio(workers=30)
+    state, xs = method.ask(method.init(torch.ones(3), Key(0)))
+    again = from_plain(to_plain(state))
+    assert again.why == state.why
+    assert again.facts == state.facts
+    losses = xs.square().sum(1).double()
+    assert same(method.ask(method.tell(state, xs, losses))[1], method.ask(method.tell(again, xs, losses))[1])
+
+
+@pytest.mark.parametrize("contract", search.CONTRACTS, ids=lambda contract: contract.__name__)
+@pytest.mark.parametrize("method", [Portfolio(), Portfolio(workers=9)], ids=repr)
+def test_contract(method, contract):
+    contract(method)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [({"budget": 0}, "budget >= 1"), ({"workers": 0}, "workers >= 1"), ({"noisy": 1}, "noisy is")],
+)
+def test_wrong_facts_are_refused(given, sentence):
+    with pytest.raises(InvalidValue, match=sentence):
+        Portfolio(**given)
