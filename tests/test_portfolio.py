@@ -36,7 +36,7 @@ def test_rows(facts, kind, word):
 
 def test_the_last_row_takes_everything_and_every_row_is_reached():
     assert ROWS[-1].when(Facts(1))
-    assert ROWS[-1].when(Facts(1000, 3, 2, 1, 9, True))
+    assert ROWS[-1].when(Facts(1000, 3, 2, 4, 1, 1, 9, True))
     problems = [
         Facts(3),
         Facts(3, workers=9),
@@ -44,6 +44,8 @@ def test_the_last_row_takes_everything_and_every_row_is_reached():
         Facts(3, discrete=1),
         Facts(3, discrete=1, unordered=1),
         Facts(3, noisy=True),
+        Facts(3, keys=3, permutations=1),
+        Facts(4, keys=3, permutations=1),
     ]
     assert {next(i for i, row in enumerate(ROWS) if row.when(facts)) for facts in problems} == set(range(len(ROWS)))
 
@@ -52,7 +54,10 @@ def test_facts_of_a_domain():
     lower, upper = torch.zeros(4), torch.ones(4)
     cells, unordered = torch.tensor([0, 3, 4, 0]), torch.tensor([False, False, True, False])
     facts = Facts.of(Domain.box(lower, upper, cells=cells, unordered=unordered), budget=7, workers=2)
-    assert facts == Facts(4, 2, 1, 7, 2, False)
+    assert facts == Facts(4, 2, 1, 0, 0, 7, 2, False)
+    orders = torch.tensor([-1, 0, 0, 1])
+    facts = Facts.of(Domain.box(lower, upper, orders=orders))
+    assert (facts.keys, facts.permutations) == (3, 2)
 
 
 def test_it_asks_what_the_chosen_method_asks():

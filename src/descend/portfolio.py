@@ -18,6 +18,8 @@ from descend.population.base import AskTell, check_point, whole
 from descend.population.cma import CMAES
 from descend.population.cma_rates import default_popsize
 from descend.population.differential import DifferentialEvolution
+from descend.population.genetic import Genetic
+from descend.population.local_search import LocalSearch
 from descend.population.restarts import Restarts
 from descend.population.uncertainty import Uncertainty
 from descend.space.domain import Domain
@@ -31,13 +33,15 @@ class Facts:
     """What is known of a problem before anything is evaluated.
 
     Fields: dim, coordinates; discrete, how many of them have cells, and unordered, how many of these have no order;
-    budget, evaluations, or None; workers, how many evaluations run at once; noisy, whether the same point may have
+    keys, how many of them are keys of a permutation's items, and permutations, how many permutations there are; budget, evaluations, or None; workers, how many evaluations run at once; noisy, whether the same point may have
     another loss each time.
     """
 
     dim: int
     discrete: int = 0
     unordered: int = 0
+    keys: int = 0
+    permutations: int = 0
     budget: int | None = None
     workers: int = 1
     noisy: bool = False
@@ -46,7 +50,8 @@ class Facts:
     def of(domain: Domain, budget: int | None = None, workers: int = 1, noisy: bool = False) -> "Facts":
         """The facts of a domain."""
         discrete = int((domain.cells > 0).sum())
-        return Facts(domain.dim, discrete, int(domain.unordered.sum()), budget, workers, noisy)
+        keys, permutations = int((domain.orders >= 0).sum()), int(domain.orders.max()) + 1
+        return Facts(domain.dim, discrete, int(domain.unordered.sum()), keys, permutations, budget, workers, noisy)
 
     @property
     def popsize(self) -> int:
@@ -71,6 +76,16 @@ ROWS: tuple[Row, ...] = (
         lambda facts: facts.noisy,
         lambda facts: CMAES(popsize=2 * facts.popsize, noise=Uncertainty()),
         "CMA-ES with uncertainty handling, since the same point may have another loss each time",
+    ),
+    Row(
+        lambda facts: facts.permutations == 1 and facts.keys == facts.dim,
+        lambda facts: LocalSearch(),
+        "local search by 2-opt and Or-opt with kicks, since a point is one permutation of {keys} items",
+    ),
+    Row(
+        lambda facts: facts.permutations > 0,
+        lambda facts: Genetic(),
+        "a genetic algorithm, since {keys} of {dim} coordinates belong to permutations",
     ),
     Row(
         lambda facts: facts.unordered > 0,
@@ -216,6 +231,9 @@ class Portfolio(AskTell[Chosen]):
     def tell(self, state: Chosen, xs: Tensor, losses: Tensor, tickets: Tensor | None = None) -> Chosen:
         inner = _chosen(state.facts).tell(state.inner, xs, losses, tickets)
         return Chosen(state.facts, state.why, inner)
+
+    def trusts(self, state: Chosen) -> bool:
+        return _chosen(state.facts).trusts(state.inner)
 
     def batch(self, state: Chosen) -> int:
         return _chosen(state.facts).batch(state.inner)

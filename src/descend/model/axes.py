@@ -112,6 +112,8 @@ class Axis:
         if not 0 < i < len(self.places) - 1:
             return None
         (a, b, c), (fa, fb, fc) = self.places[i - 1 : i + 2], self.values[i - 1 : i + 2]
+        if not a < b < c:  # numbers of few bits: two places became one
+            return None
         left, right = (fb - fa) / (b - a), (fc - fb) / (c - b)
         bend = 2 * (right - left) / (c - a)
         if not 0 < bend < math.inf:

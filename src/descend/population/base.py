@@ -65,6 +65,10 @@ class AskTell(ABC, Generic[S]):
         """Whether it knows of noise, so that its last x is the result and not the one with the luckiest value."""
         return False
 
+    def trusts(self, state: S) -> bool:
+        """Whether its x is a recommendation in this state: always, if it knows of noise from the beginning."""
+        return self.recommends
+
     @abstractmethod
     def init(self, x: Tensor, key: Key, domain: Domain | None = None) -> S:
         """The state before the first question.

@@ -84,6 +84,9 @@ class Conversation(AskTell[Talk]):
         nan = math.nan
         return Talk(x, nan, nan, 0, 0, 0, key, domain, "", x, _Log(), None, 0, 0, 0)
 
+    def trusts(self, state: Talk) -> bool:
+        return self.recommends or (isinstance(state.answers, _Log) and state.answers.advice is not None)
+
     def batch(self, state: Talk) -> int:
         return 1 if state.told is None else state.missing
 

@@ -126,11 +126,11 @@ def _drive(
     memory, idle, made = rule.init(), 0, -1
     lifted, method = parts.begin(record.last.x, record.key)
     oracle = Watched(lifted)
-    record.recommends = isinstance(method, AskTell) and method.recommends
     state = method.init(record.last.x, record.key, oracle.domain)
     record.method = state.why if isinstance(state, Chosen) else repr(method)
     while True:
         before, state = state, method.advance(oracle, state)
+        record.recommends = isinstance(method, AskTell) and method.trusts(state)
         progress = record.step(before, state, oracle)
         report.show(progress)
         reason, memory = rule(progress, memory)

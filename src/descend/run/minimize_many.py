@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
 from descend.errors import BudgetExhausted, CompositionError, InvalidValue
 from descend.key import Key, as_key
 from descend.oracle import OnFailure

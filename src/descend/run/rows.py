@@ -1,4 +1,4 @@
-"""A function that returns several numbers, asked about many points: rows of objectives, and violations of constraints."""
+"""A function that returns several numbers, asked about many points: rows of objectives, violations of constraints."""
 
 import math
 from collections.abc import Callable
@@ -65,13 +65,18 @@ class Rows:
         if len(feasible) > left:
             end = int(feasible[left])
             xs, violations, feasible = xs[:end], violations[:end], feasible[:left]
-        rows = self._evaluated(xs[feasible.to(xs.device)], key) if len(feasible) else []
+        left_out = len(xs) - len(feasible)
+        rows = self._evaluated(xs if left_out == 0 else xs[feasible.to(xs.device)], key) if len(feasible) else None
         # as long as nothing is known of f, not even how many numbers it returns, one NaN stands for them
         m = max(1, self._columns - self._limits)
-        numbers = torch.full((len(xs), m + self._limits), math.nan, dtype=torch.float64)
-        for i, row in zip(feasible.tolist(), rows, strict=True):
-            if len(row) and bool(row.isfinite().all()):  # of a failure even the length may be unknown
-                numbers[i] = row
+        if rows is not None and rows.shape[1] == m + self._limits and left_out == 0:
+            numbers = rows
+        else:
+            numbers = torch.full((len(xs), m + self._limits), math.nan, dtype=torch.float64)
+            if rows is not None and rows.shape[1]:
+                numbers[feasible] = rows
+        if not self._limits:
+            return xs, numbers, violations
         broken = numbers[:, m:].clamp(min=0).sum(1).nan_to_num(nan=0.0)
         return xs, numbers[:, :m], violations + broken
 
@@ -91,18 +96,18 @@ class Rows:
             return self._start.space.decode(xs)
         return [self._start.shaped(x) for x in xs]
 
-    def _evaluated(self, xs: Tensor, key: Key) -> list[Tensor]:
-        """A row of numbers for each point; of NaN, or empty, where it failed."""
+    def _evaluated(self, xs: Tensor, key: Key) -> Tensor:
+        """The numbers (n, m + limits), rows of NaN where f failed; (n, 0) if it always did, so that m is not known."""
         if self._batched:
             return self._at_once(xs, key)
-        like = torch.full((self._columns,), math.nan, dtype=torch.float64)
         rows = []
         for point in self._points(xs):
-            call = _Single(self, point)
-            rows.append(derive(call, like, key, self._ledger, self._on_failure, "value"))
-        return rows
+            like = torch.full((self._columns,), math.nan, dtype=torch.float64)
+            rows.append(derive(_Single(self, point), like, key, self._ledger, self._on_failure, "value"))
+        missing = torch.full((self._columns,), math.nan, dtype=torch.float64)
+        return torch.stack([row if len(row) else missing for row in rows])
 
-    def _at_once(self, xs: Tensor, key: Key) -> list[Tensor]:
+    def _at_once(self, xs: Tensor, key: Key) -> Tensor:
         first = not self._ledger.counts
         self._ledger.charge("value", len(xs))
         start = self._start
@@ -117,7 +122,7 @@ class Rows:
         except Exception as error:
             _, cause = settle(error, first, self._ledger, self._on_failure)
             self._on_failure.answer(self._ledger.last_failure, cause)
-            return [torch.zeros(0, dtype=torch.float64)] * len(xs)
+            return torch.full((len(xs), self._columns), math.nan, dtype=torch.float64)
         rows = _numbers(answer)
         if rows.dim() != 2 or len(rows) != len(xs):
             raise ShapeMismatch(
@@ -125,10 +130,12 @@ class Rows:
                 f"{tuple(rows.shape)}; write batched=False if it takes one point at a time"
             )
         self._note(rows.shape[1])
-        for _ in range(int((~rows.isfinite().all(1)).sum())):
-            self._ledger.fail("the objective returned NaN or an infinity")
-            self._on_failure.answer(self._ledger.last_failure, None)
-        return list(rows)
+        if not bool(rows.isfinite().all()):
+            for _ in range(int((~rows.isfinite().all(1)).sum())):
+                self._ledger.fail("the objective returned NaN or an infinity")
+                self._on_failure.answer(self._ledger.last_failure, None)
+            rows = torch.where(rows.isfinite().all(1, keepdim=True), rows, math.nan)
+        return rows
 
     def _ask(self, points: Any, key: Key) -> Any:
         with torch.no_grad():
