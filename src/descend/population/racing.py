@@ -75,7 +75,7 @@ class Racing(Conversation):
 
     Args:
         method: any `AskTell` method that asks for generations.
-        most: evaluations of one point in one generation at most, default 30.
+        most: evaluations of one point in one generation at most, default 10; more pays only where budgets are large.
         width: of an interval, standard errors to either side of the mean, default 1.0, so that two neighbours of equal
             mean are not told apart for long.
 
@@ -83,16 +83,16 @@ class Racing(Conversation):
         InvalidValue: most < 2, or width <= 0.
 
     >>> from descend.population.snes import SNES
-    >>> Racing(SNES(), most=10).most
-    10
+    >>> Racing(SNES(), most=30).most
+    30
     """
 
     method: AskTell[Any]
-    most: int = 30
+    most: int = 10
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        whole(self, "most", self.most, 2, 30)
+        whole(self, "most", self.most, 2, 10)
         positive(self, "width", self.width, 1.0)
 
     @property
