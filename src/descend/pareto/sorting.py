@@ -31,15 +31,13 @@ def dominates(values: Tensor, violations: Tensor | None = None) -> Tensor:
     """
     # NumPy, because a comparison of booleans is several times quicker there than in torch for some hundred points
     v = values.numpy()
-    n, m = v.shape
-    no_worse, better = np.ones((n, n), bool), np.zeros((n, n), bool)
-    for k in range(m):
-        column = v[:, k]
-        no_worse &= column[:, None] <= column[None]
-        better |= column[:, None] < column[None]
-    found = no_worse & better
+    m = v.shape[1]
+    no_worse = v[:, 0][:, None] <= v[:, 0]
+    for k in range(1, m):
+        no_worse &= v[:, k][:, None] <= v[:, k]
+    found = no_worse > no_worse.T  # somewhere better: not the other way round too
     if violations is not None and bool((violations > 0).any()):
-        w = violations.numpy()
+        w = np.where((violations.numpy() <= 0) & ~np.isfinite(v).all(1), math.inf, violations.numpy())
         less = w[:, None] < w[None]
         found = less | (found & (w[:, None] == w[None]) & (w[:, None] == 0))
     return torch.from_numpy(found)
@@ -91,10 +89,10 @@ def crowding(values: Tensor) -> Tensor:
     v = values.numpy()
     order = v.argsort(0, kind="stable")
     ranked = np.take_along_axis(v, order, 0)
-    width = ranked[-1] - ranked[0]
-    width[~(width > 0)] = 1.0
     gaps = np.full((n, m), math.inf)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # infinities where evaluations failed
+        width = ranked[-1] - ranked[0]
+        width[~(width > 0)] = 1.0
         gaps[1:-1] = (ranked[2:] - ranked[:-2]) / width
     own = np.empty_like(gaps)
     np.put_along_axis(own, order, gaps, 0)

@@ -7,7 +7,7 @@ no worker is idle; what is found there is told to the method like everything els
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,8 @@ class AskTell:
             InvalidValue: a point that was never asked for, and cannot be one. In either case nothing is noted.
         """
         several = _listed(losses)
+        if several is not None and isinstance(points, Mapping):
+            raise InvalidValue(f"one point was told with {len(several)} losses in a list; write tell(point, loss)")
         given = [points] if several is None else list(points)
         outcomes = [_outcome(loss) for loss in ([losses] if several is None else several)]
         if len(given) != len(outcomes):
@@ -312,7 +314,7 @@ def _listed(losses: Any) -> list[Any] | None:
     """Several losses, or None if it is one."""
     if isinstance(losses, Tensor | np.ndarray):
         return list(losses) if losses.ndim else None
-    return list(losses) if isinstance(losses, Iterable) and not isinstance(losses, str) else None
+    return list(losses) if isinstance(losses, Iterable) and not isinstance(losses, str | Mapping) else None
 
 
 def _outcome(loss: Any) -> tuple[float, str]:

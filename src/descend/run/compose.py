@@ -91,6 +91,8 @@ def compose(
         if isinstance(estimator, RandomDirections):
             return Composition(oracle, estimator, None)
         method = Descent(BFGS(), Backtracking())
+    if isinstance(method, type):
+        raise CompositionError(f"method={method.__name__} is a class; write method={method.__name__}()")
     if not isinstance(method, Method):
         raise CompositionError(
             f"method={method!r} is not a method; a transform or a step rule becomes one inside Descent: "

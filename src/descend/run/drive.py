@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, Protocol
 
 from descend.errors import DescendError, EvaluationFailed, InvalidValue
@@ -13,6 +15,9 @@ from descend.oracle.scalar import as_float
 from descend.run.recorded import Question, Recorded
 
 __all__ = ["Limits", "Numbered", "Streaming", "drive"]
+
+_HOME = str(Path(__file__).parents[1])
+"""Where descend lies: of its own lines, a user learns nothing about an objective."""
 
 _PATIENCE = 10
 """A run whose first so many evaluations all fail is not worth its others before somebody has looked."""
@@ -43,11 +48,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         if type(self.evaluations) is not int or self.evaluations < 1:
-            raise InvalidValue(f"a budget is a whole number of evaluations >= 1, got {self.evaluations!r}")
+            raise InvalidValue(f"a budget is a whole number of evaluations >= 1, got {self.evaluations!r}; write 100")
         if self.seconds is not None and not self.seconds > 0:
-            raise InvalidValue(f"a time is a number of seconds > 0, got {self.seconds!r}")
+            raise InvalidValue(f"a time is a number of seconds > 0, got {self.seconds!r}; write 3600")
         if self.target is not None and self.target != self.target:
-            raise InvalidValue(f"a target is a number, got {self.target!r}")
+            raise InvalidValue(f"a target is a number, got {self.target!r}; write 0.1")
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def drive(
         show: called after every answer.
 
     Raises:
-        DescendError: f cannot be evaluated at all; and whatever it raises at the first evaluation of all.
+        DescendError: f cannot be evaluated at all, or raises something at the first evaluation of all.
     """
     began, reason = time.monotonic(), ""
     under_way: dict[int, tuple[Question, float]] = {}
@@ -114,7 +119,7 @@ def drive(
     for i, outcome in executor.stream(f, questions(), search.search.key.fold("values")):
         question, started = under_way.pop(order[i])
         if isinstance(outcome, Exception) and _is_a_mistake(outcome, search.answered == 0):
-            raise outcome
+            raise outcome if isinstance(outcome, DescendError) else InvalidValue(_described(outcome)) from outcome
         search.tell(question, outcome, time.monotonic() - started)
         if show is not None:
             show(question, outcome)
@@ -124,6 +129,13 @@ def drive(
 def _is_a_mistake(error: Exception, first: bool) -> bool:
     """Whether it says that the objective is wrong, and not that a point is bad."""
     return not isinstance(error, EvaluationFailed) and (first or isinstance(error, DescendError))
+
+
+def _described(error: Exception) -> str:
+    """What the objective raised and, where that is known, in which line of its own."""
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(_HOME)]
+    there = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"the objective raised {type(error).__name__}: {error}{there} at its first evaluation"
 
 
 def _reason(search: Recorded, limits: Limits, seconds: float) -> str:

@@ -83,14 +83,13 @@ def minimize(
     >>> result.x.round(3), result.fun < 1e-8
     (array([3., 3.]), True)
     """
-    begin = _start(x0, start)
+    begin, workers = _start(x0, start), _workers(executor)
     oracle = _as_oracle(f, begin, executor, on_failure)
     if bounds is not None:
         oracle = _bounded(oracle, bounds, begin)
     elif begin.space is not None and estimator is not None:
         oracle = Bounded(oracle, begin.space.domain.lower, begin.space.domain.upper)
     d = begin.x.numel()
-    workers = 1 if executor is None else executor.workers
     parts = compose(oracle, estimator, method, default_budget(until, d), workers)
     rule = default_until(until, d, parts, named=method is not None)
     if callback is not None and not callable(callback):
@@ -150,6 +149,14 @@ def _start(x0: Any, point: Any) -> Start:
     if point is not None:
         raise InvalidValue(f"start={point!r} says where to begin in a space; without one that is x0, got x0={x0!r}")
     return Start.of(x0)
+
+
+def _workers(executor: Executor | None) -> int:
+    if executor is None:
+        return 1
+    if isinstance(executor, int | str | type):
+        raise InvalidValue(f"executor={executor!r} is none; write executor=Processes(4), Threads(4) or Serial()")
+    return executor.workers
 
 
 def _is_true(answer: Any) -> bool:

@@ -67,7 +67,7 @@ def read(path: str | Path, method: AskTell[Any] | None = None) -> Found:
     try:
         plain = torch.load(path, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise StateMismatch(f"{path} is not a saved search: {error}") from None
+        raise StateMismatch(f"{path} is not a saved search; AskTell.save writes one") from error
     if not isinstance(plain, dict) or plain.get("format") != _FORMAT:
         raise StateMismatch(f"{path} is not a saved search, or one of another version of descend")
     if method is None and not plain["method"]:
