@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         noise,
         oracle,
         parallel,
+        pareto,
         plot,
         population,
         problems,
@@ -125,23 +126,32 @@ if TYPE_CHECKING:
     from descend.parallel import (
         Parallel,
     )
+    from descend.pareto import (
+        MOEAD,
+        NSGA2,
+        NSGA3,
+        SMSEMOA,
+    )
     from descend.population import (
         CMAES,
         CRFMNES,
         PGPE,
         SNES,
         XNES,
+        Annealing,
         AugmentedLagrangian,
         CrossEntropy,
         DifferentialEvolution,
         EnsembleKalman,
         EstimationOfDistribution,
+        Genetic,
         LocalSearch,
         OnePlusOne,
         OpenAIES,
         ParticleSwarm,
         Racing,
         Restarts,
+        Tabu,
     )
     from descend.portfolio import (
         Portfolio,
@@ -153,6 +163,7 @@ if TYPE_CHECKING:
         AskTell,
         Batched,
         Evaluations,
+        Front,
         NoImprovement,
         Plateau,
         Processes,
@@ -166,6 +177,7 @@ if TYPE_CHECKING:
         Target,
         Threads,
         minimize,
+        minimize_many,
     )
     from descend.space import (
         Array,
@@ -269,10 +281,13 @@ _ROOMS = {
     "parallel": [
         "Parallel",
     ],
+    "pareto": [
+        "MOEAD", "NSGA2", "NSGA3", "SMSEMOA",
+    ],
     "population": [
-        "AugmentedLagrangian", "CMAES", "CRFMNES", "CrossEntropy", "DifferentialEvolution", "EnsembleKalman",
-        "EstimationOfDistribution", "LocalSearch", "OnePlusOne", "OpenAIES", "PGPE", "ParticleSwarm", "Racing",
-        "Restarts", "SNES", "XNES",
+        "Annealing", "AugmentedLagrangian", "CMAES", "CRFMNES", "CrossEntropy", "DifferentialEvolution",
+        "EnsembleKalman", "EstimationOfDistribution", "Genetic", "LocalSearch", "OnePlusOne", "OpenAIES",
+        "PGPE", "ParticleSwarm", "Racing", "Restarts", "SNES", "Tabu", "XNES",
     ],
     "portfolio": [
         "Portfolio",
@@ -281,8 +296,9 @@ _ROOMS = {
         "quantize_int8",
     ],
     "run": [
-        "AskTell", "Batched", "Evaluations", "NoImprovement", "Plateau", "Processes", "Progress", "Rejections",
-        "Result", "Seconds", "Serial", "StepNorm", "Steps", "Target", "Threads", "minimize",
+        "AskTell", "Batched", "Evaluations", "Front", "NoImprovement", "Plateau", "Processes", "Progress",
+        "Rejections", "Result", "Seconds", "Serial", "StepNorm", "Steps", "Target", "Threads", "minimize",
+        "minimize_many",
     ],
     "space": [
         "Array", "Bool", "Choice", "Constraint", "Domain", "Float", "Int", "Linear", "Ordinal", "Permutation",
@@ -302,33 +318,34 @@ _ROOMS = {
     ],
 }  # fmt: skip
 _SUBMODULES = [
-    "direct", "direction", "errors", "estimate", "faces", "hf", "model", "noise", "oracle", "parallel", "plot",
-    "population", "problems", "run", "space", "step", "testing", "transform",
+    "direct", "direction", "errors", "estimate", "faces", "hf", "model", "noise", "oracle", "parallel",
+    "pareto", "plot", "population", "problems", "run", "space", "step", "testing", "transform",
 ]  # fmt: skip
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
-    "BFGS", "CMAES", "CRFMNES", "EGGROLL", "LBFGS", "PGPE", "RDSA", "SNES", "SPSA", "SR1", "SVRG", "XNES",
-    "AdaGrad", "Adam", "AdamW", "Array", "AskTell", "Asks", "AugmentedLagrangian", "Averaged", "AxisSearch",
-    "Backtracking", "Batched", "Bool", "Bounded", "ByExample", "Cached", "Choice", "ClipNorm", "ClipValue",
-    "Clipped", "Closure", "Combination", "Command", "ConjugateGradient", "Constraint", "CoordinateSearch",
-    "Cosine", "CrossEntropy", "Dense", "Descent", "DifferencedHvp", "DifferencedJacobian", "Differentiable",
-    "DifferentialEvolution", "Directions", "Domain", "Encoded", "EnsembleKalman", "EstimationOfDistribution",
-    "Evaluations", "Evolution", "ExitCode", "Exponential", "FeasibleFirst", "Feedback", "FiniteDifference",
-    "Fixed", "Float", "ForwardGradient", "ForwardReport", "Function", "GaussNewton", "GaussianSmoothing",
-    "Grid", "Guided", "Halton", "HeavyBall", "Hybrid", "Int", "IterateAverage", "Json", "Key", "LastLine",
-    "LatinHypercube", "Layout", "LeakyAverage", "LevenbergMarquardt", "Linear", "Lion", "LocalSearch",
-    "LowRank", "Magnitude", "MeZO", "Module", "NAdam", "Nearest", "Negated", "NelderMead", "Newton", "NewtonCG",
-    "NoImprovement", "OnePlusOne", "OpenAIES", "Optimizer", "Oracle", "Ordinal", "Orthogonalize", "Parallel",
-    "ParticleSwarm", "PatternSearch", "Penalize", "Penalized", "PerExample", "Permutation", "PiecewiseConstant",
-    "Plateau", "Polynomial", "Portfolio", "Powell", "Power", "Processes", "Progress", "QuasiNewton", "RMSProp",
-    "Racing", "Raise", "RandomCoordinates", "RandomDirections", "Regex", "Reject", "Rejections", "Relay",
-    "Residuals", "Restarts", "Result", "Retry", "RotatingCoordinates", "Row", "Rprop", "Seconds", "Seeded",
-    "Serial", "Sign", "Simplex", "Sobol", "Space", "SphereSmoothing", "StepNorm", "Steps", "Stochastic",
-    "StrongWolfe", "Subset", "SuccessiveHalving", "SurrogateCMAES", "Target", "Threads", "Trajectory",
-    "TrustRegion", "Uniform", "WarmUp", "WeightDecay", "When", "WindowAdam", "as_space", "averaged",
-    "check_forward", "direct", "direction", "errors", "estimate", "faces", "hf", "hutchinson_diagonal",
-    "minimize", "model", "noise", "oracle", "parallel", "plot", "population", "problems", "quantize_int8",
+    "BFGS", "CMAES", "CRFMNES", "EGGROLL", "LBFGS", "MOEAD", "NSGA2", "NSGA3", "PGPE", "RDSA", "SMSEMOA",
+    "SNES", "SPSA", "SR1", "SVRG", "XNES", "AdaGrad", "Adam", "AdamW", "Annealing", "Array", "AskTell", "Asks",
+    "AugmentedLagrangian", "Averaged", "AxisSearch", "Backtracking", "Batched", "Bool", "Bounded", "ByExample",
+    "Cached", "Choice", "ClipNorm", "ClipValue", "Clipped", "Closure", "Combination", "Command",
+    "ConjugateGradient", "Constraint", "CoordinateSearch", "Cosine", "CrossEntropy", "Dense", "Descent",
+    "DifferencedHvp", "DifferencedJacobian", "Differentiable", "DifferentialEvolution", "Directions", "Domain",
+    "Encoded", "EnsembleKalman", "EstimationOfDistribution", "Evaluations", "Evolution", "ExitCode",
+    "Exponential", "FeasibleFirst", "Feedback", "FiniteDifference", "Fixed", "Float", "ForwardGradient",
+    "ForwardReport", "Front", "Function", "GaussNewton", "GaussianSmoothing", "Genetic", "Grid", "Guided",
+    "Halton", "HeavyBall", "Hybrid", "Int", "IterateAverage", "Json", "Key", "LastLine", "LatinHypercube",
+    "Layout", "LeakyAverage", "LevenbergMarquardt", "Linear", "Lion", "LocalSearch", "LowRank", "Magnitude",
+    "MeZO", "Module", "NAdam", "Nearest", "Negated", "NelderMead", "Newton", "NewtonCG", "NoImprovement",
+    "OnePlusOne", "OpenAIES", "Optimizer", "Oracle", "Ordinal", "Orthogonalize", "Parallel", "ParticleSwarm",
+    "PatternSearch", "Penalize", "Penalized", "PerExample", "Permutation", "PiecewiseConstant", "Plateau",
+    "Polynomial", "Portfolio", "Powell", "Power", "Processes", "Progress", "QuasiNewton", "RMSProp", "Racing",
+    "Raise", "RandomCoordinates", "RandomDirections", "Regex", "Reject", "Rejections", "Relay", "Residuals",
+    "Restarts", "Result", "Retry", "RotatingCoordinates", "Row", "Rprop", "Seconds", "Seeded", "Serial", "Sign",
+    "Simplex", "Sobol", "Space", "SphereSmoothing", "StepNorm", "Steps", "Stochastic", "StrongWolfe", "Subset",
+    "SuccessiveHalving", "SurrogateCMAES", "Tabu", "Target", "Threads", "Trajectory", "TrustRegion", "Uniform",
+    "WarmUp", "WeightDecay", "When", "WindowAdam", "as_space", "averaged", "check_forward", "direct",
+    "direction", "errors", "estimate", "faces", "hf", "hutchinson_diagonal", "minimize", "minimize_many",
+    "model", "noise", "oracle", "parallel", "pareto", "plot", "population", "problems", "quantize_int8",
     "replay", "run", "space", "span", "step", "testing", "transform",
 ]  # fmt: skip
 

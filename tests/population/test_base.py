@@ -46,6 +46,40 @@ def test_a_conversation_keeps(contract: object) -> None:
     contract(Poll())  # type: ignore[operator]
 
 
+@dataclass(frozen=True)
+class One(Conversation):
+    """Asks for one point after the other and keeps the answers in their order, so that the log shows them."""
+
+    def turns(self, x: Tensor, domain: Domain, key: Key) -> Turns:
+        for _ in range(8):
+            (loss,) = yield x[None]
+            x = x + (1 if float(loss) < math.inf else 2)
+        return "eight answers"
+
+
+def test_a_single_answer_is_noted_as_several_are() -> None:
+    """A turn of one point takes a way of its own through `tell`; here it is beside `found`, the way of all others."""
+    start = torch.tensor([0.0, 1.0])
+    state = One().init(start, Key(0))
+    for t, loss in enumerate([math.nan, 3.0, 5.0, 2.0, 2.0, -math.inf, math.inf, 1.0]):
+        state, xs = One().ask(state)
+        expected = found(state, xs, losses := torch.tensor([loss], dtype=torch.float64))
+        state = One().tell(state, xs, losses, torch.tensor([t]) if t % 2 else None)
+        assert torch.equal(state.x, expected.x)
+        assert repr((state.value, state.loss)) == repr((expected.value, expected.loss))
+        assert (state.rejected, state.t, state.asked) == (expected.rejected, t + 1, t + 1)
+    assert [float(answer) for answer in state.answers] == [math.inf, 3, 5, 2, 2, math.inf, math.inf, 1]
+    assert (state.done, state.rejected, len(One().ask(state)[1])) == ("eight answers", 3, 0)
+
+
+def test_an_answer_from_elsewhere_does_not_answer_a_single_question() -> None:
+    state, xs = One().ask(One().init(torch.zeros(2), Key(0)))
+    told = One().tell(state, xs + 7, torch.tensor([1.0], dtype=torch.float64), torch.tensor([-1]))
+    assert (told.missing, told.value, len(told.answers)) == (1, 1.0, 0)
+    told = One().tell(told, xs, torch.tensor([2.0], dtype=torch.float64), torch.tensor([0]))
+    assert (told.missing, told.value, len(told.answers)) == (0, 1.0, 1)
+
+
 def test_the_contracts_find_what_is_broken() -> None:
     """A poll that leaves the box, that stays in float64, and that writes to what it is told."""
 

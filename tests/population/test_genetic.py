@@ -165,10 +165,21 @@ def test_nobody_is_there_twice_nor_after_a_failure():
         losses[xs[:, 0] > 2.5] = float("nan")
         return losses
 
-    state, _ = generations(Genetic(popsize=30), 10, f)[-1]
-    assert len(state.population.unique(dim=0)) == len(state.population) == 30
-    assert bool(state.losses.isfinite().all())
-    assert bool((state.losses.diff() >= 0).all())
+    states = [state for state, _ in generations(Genetic(popsize=30), 10, f)]
+    assert len(states[0].population) < 30 == len(states[-1].population)  # some of the first have failed
+    for state in states:
+        assert len(state.population.unique(dim=0)) == len(state.population)
+        assert bool(state.losses.isfinite().all())
+        assert bool((state.losses.diff() >= 0).all())
+
+
+def test_the_order_of_equal_answers_makes_no_difference():
+    states = []
+    for turned in (False, True):
+        state, xs = Genetic(popsize=8).ask(Genetic(popsize=8).init(torch.zeros(2, dtype=torch.float64), Key(0)))
+        rows = torch.arange(8).flip(0) if turned else torch.arange(8)
+        states.append(Genetic(popsize=8).tell(state, xs[rows], torch.ones(8, dtype=torch.float64), rows))
+    assert torch.equal(states[0].population, states[1].population)
 
 
 def test_a_mixed_space_is_solved():

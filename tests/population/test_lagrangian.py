@@ -17,7 +17,7 @@ from descend.population.cma import CMAES
 from descend.population.lagrangian import AugmentedLagrangian, penalty
 from descend.population.snes import SNES
 from descend.run import Evaluations, minimize
-from descend.space import Bool, Float, Space
+from descend.space import Bool, Float, Space, linear
 from descend.testing import search
 from descend.transform import Adam
 
@@ -151,3 +151,5 @@ def test_wrong_parts_get_a_sentence() -> None:
         AugmentedLagrangian(Adam(), never)  # type: ignore[arg-type]
     with pytest.raises(InvalidValue, match="there are no constraints"):
         AugmentedLagrangian(SNES(), [])
+    with pytest.raises(InvalidValue, match="weighs 'c', but there are a"):
+        AugmentedLagrangian(SNES(), linear({"c": 1}, upper=0), Space(a=Float(0, 1)))

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from heapq import heappop, heappush
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ from crfmnes import CRFMNES as TheirCRFMNES
 
 from descend.key import Key
 from descend.population.cr_fm_nes import CRFMNES, stretched, unstretched
-from descend.population.sampling import shared_by_rank, spread_limits, utilities
+from descend.population.sampling import limited, shared_by_rank, shortened, spread_limits, utilities
 from descend.population.snes import SNES
 from descend.population.xnes import XNES
 
 sys.path.append(str(Path(__file__).parent))  # the tests are no package
-from distributions import box, ellipsoid, grid, rosenbrock, rotated, search, sphere
+from distributions import CORNER, box, ellipsoid, grid, rosenbrock, rotated, search, sphere
 
 
 def normal(*shape, seed=0):
@@ -94,12 +95,12 @@ def test_the_root_of_the_restricted_covariance():
     torch.testing.assert_close(unstretched(y, v), z)
 
 
-def test_cr_fm_nes_solves_the_ellipsoid_in_80_dimensions_where_snes_needs_twice_as_long():
+def test_cr_fm_nes_solves_the_ellipsoid_in_80_dimensions_where_snes_needs_half_as_long_again():
     x = torch.full((80,), 3.0, dtype=torch.float64)
     _, ours = search(CRFMNES(), ellipsoid, x, 40_000, box(-5.0, 5.0, 80), target=1e-4)
     assert ours < 14_000
-    state, _ = search(SNES(), ellipsoid, x, 2 * ours, box(-5.0, 5.0, 80), target=1e-4)
-    assert state.value > 1e-4
+    _, theirs = search(SNES(), ellipsoid, x, 30_000, box(-5.0, 5.0, 80), target=1e-4)
+    assert 1.5 * ours < theirs < 28_000  # with spreads of up to a whole width it was 40_000
 
 
 def test_xnes_learns_a_rotation_that_snes_cannot():
@@ -158,3 +159,76 @@ def test_recommends_the_mean_under_noise():
     assert all(np.isnan(state.value) for state in aware)
     assert not any(np.isnan(state.value) for state in plain)
     assert sum(float(sphere(s.x)) for s in aware) < 0.5 * sum(float(sphere(s.x)) for s in plain)
+
+
+def worked(method, f, start, key, evaluations):
+    """The best value that five unequal workers find; answers are told a batch at a time, as the outer face does."""
+    pace, state, busy, told = (1.0, 0.3, 7.0, 1.1, 2.0), method.init(start, Key(key)), [], []
+    for turn in range(5 + evaluations):
+        now, worker = 0.0, turn
+        if turn >= 5:
+            now, worker, ticket, x = heappop(busy)
+            told.append((x, ticket))
+        if len(told) >= method.batch(state):
+            xs, told, tickets = torch.stack([x for x, _ in told]), [], torch.tensor([ticket for _, ticket in told])
+            state = method.tell(state, xs, f(xs), tickets)
+        state, xs = method.ask(state, 1)
+        heappush(busy, (now + pace[worker], worker, state.asked - 1, xs[0]))
+    return state.value
+
+
+@pytest.mark.parametrize("method", [SNES(), XNES(), CRFMNES()], ids=lambda m: type(m).__name__)
+def test_late_answers_neither_collapse_nor_explode_a_distribution(method):
+    """Believed where they lie, they led to NaN under every key, or for SNES to a loss of 0.8 under one of four."""
+    goal = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    values = [worked(method, lambda x: sphere(x - goal), torch.zeros(3).double(), key, 900) for key in range(4)]
+    assert max(values) < 1e-7, values
+
+
+def test_what_late_and_strange_answers_count_as():
+    method = XNES()
+    state = method.init(torch.zeros(4).double(), Key(2))
+    for _ in range(6):
+        state, _ = method.ask(state, 1)
+    z = normal(6, 4)
+    z *= torch.tensor([50.0, 0.1, 40.0, 1e300, 30.0, 60.0]).double()[:, None] / z.norm(dim=1, keepdim=True)
+    found = shortened(state, z, torch.tensor([1, 2, -1, -1, 0, 5]))
+    first = method.ask(method.init(torch.zeros(4).double(), Key(2)), 1)[1][0] / 0.3
+    most = 2 + 8 / 6
+    torch.testing.assert_close(found[4], first)  # late: what it was drawn from
+    assert float(found[0].norm()) < 10
+    torch.testing.assert_close(found[2], z[2] * most / 40)  # a stranger: shortened
+    assert float(found[3].norm()) == 0  # too far for numbers
+    assert torch.equal(found[[1, 5]], z[[1, 5]])  # near, and an answer to the last question
+    assert torch.equal(shortened(state, z, None), z)
+
+
+@pytest.mark.parametrize("method", [SNES(rate=1e6), XNES(rate=1e6), CRFMNES()], ids=lambda m: type(m).__name__)
+def test_no_answer_makes_points_that_are_not_finite(method):
+    state = method.init(torch.zeros(4).double(), Key(0))
+    for t in range(40):
+        state, xs = method.ask(state)
+        state = method.tell(state, xs, sphere(xs - 1))
+        strangers = normal(3, 4, seed=t) * 10.0 ** (5 * t)
+        state = method.tell(state, strangers, torch.tensor([-1.0, 0.0, 1.0]).double() - t, torch.full((3,), -1))
+        assert bool(xs.isfinite().all()), t
+
+
+@pytest.mark.parametrize("key", range(6))
+def test_cr_fm_nes_leaves_the_corner_of_a_box(key):
+    """With spreads of up to a whole width, and a sigma that nothing held back, it stayed there under 7 of 24 keys."""
+
+    def f(x):
+        return (100 ** (torch.arange(5).to(x) / 4) * (x - 13).square()).sum(-1)
+
+    state, made = search(CRFMNES(), f, CORNER, 2500, box(10.0, 20.0, 5), seed=key, target=1e-6)
+    assert state.value < 1e-6, made
+
+
+def test_limits_change_the_shape_and_what_is_common_goes_to_the_length():
+    limits = torch.tensor([[1e-3] * 3, [2.0] * 3]).double()
+    sigma, factors, within = limited(10.0, torch.tensor([8.0, 1.0, 4.0]).double(), limits)
+    assert within.tolist() == [2.0, 1.0, 2.0]
+    torch.testing.assert_close(sigma * factors, 10 * torch.tensor([0.25, 1.0, 0.5]).double())
+    torch.testing.assert_close(factors.prod(), torch.tensor(1.0).double())
+    assert limited(10.0, within, limits)[:2] == (10.0, None)

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from descend.errors import InvalidValue
+from descend.errors import CompositionError, InvalidValue
 from descend.key import Key
 from descend.population.cma import CMAES
 from descend.population.one_plus_one import OnePlusOne
+from descend.population.racing import Racing
 from descend.population.restarts import BIPOP, IPOP, Past, Plain, Restarts, RestartsState, Run, Schedule
 from descend.population.termination import Stops
 from descend.space.domain import Domain
@@ -191,6 +192,9 @@ def test_a_schedule_of_ones_own() -> None:
 def test_wrong_schedules_get_a_sentence() -> None:
     with pytest.raises(InvalidValue, match="one of 'plain', 'ipop', 'bipop'"):
         Restarts(CMAES(), "ipo")
+    for kind in (Restarts, Racing):
+        with pytest.raises(CompositionError, match=f"asks for values, got 3; write {kind.__name__}"):
+            kind(3)  # type: ignore[arg-type]
     for kind in (IPOP, BIPOP):
         with pytest.raises(InvalidValue, match="doublings >= 0, got -1"):
             kind(doublings=-1)

@@ -36,8 +36,8 @@ class AnnealingState:
     Fields: those of `Search`; points (n, d), where they are, and losses (n,), +inf where unknown; moves (n,) int64,
     made since the last start; cool (n,), T / T0; width (n, d), of the steps; rate (n,), of accepted moves; question
     (n,) int64 and luck (n,), the last question of each chain, and by how many temperatures it may go up;
-    first, T0, NaN until it is known; uphill, tried, the sum of logarithms and the number of
-    the moves measured for it.
+    first, T0, NaN until it is known; uphill, tried, the sum and the number of the moves
+    measured for it.
     All but points and width are on the CPU.
     """
 
@@ -73,8 +73,8 @@ class Annealing(AskTell[AnnealingState]):
     Args:
         chains: n >= 1, default 10. The first begins at the start, the others anywhere.
         steps: moves of a chain, after which it is heated again where it is; default 100 d + 1000.
-        temperature: T0 > 0 in units of the loss; default: the geometric mean of the first moves uphill, which a few
-            cliffs hardly change, is accepted every second time.
+        temperature: T0 > 0 in units of the loss; default: the mean of the first moves uphill is accepted every second
+            time.
         schedule: default `Geometric()`.
         visiting: how numbers step, default `Visiting()`.
         shuffles: of permutations, some of `SHUFFLES`; default all.
@@ -130,9 +130,9 @@ class Annealing(AskTell[AnnealingState]):
         if bool(late.any()):
             size = (state.cool[slots, None] ** self.visiting.power).to(xs) * state.width[rows]
             moved = self.neighbours(xs, size, state.domain, key)
-            # where nothing is known yet any other point will do
-            anywhere = state.domain.centre(state.domain.uniform(n, key, state.x))
-            moved = torch.where(lost.to(xs.device)[:, None], anywhere, moved)
+            if bool(lost.any()):  # nothing is known there, so that any other point will do
+                anywhere = state.domain.centre(state.domain.uniform(n, key, state.x))
+                moved = torch.where(lost.to(xs.device)[:, None], anywhere, moved)
             xs = torch.where(late.to(xs.device)[:, None], moved, xs)
         question, luck = state.question.clone(), state.luck.clone()
         question[slots] = torch.arange(state.asked, state.asked + n)
@@ -177,7 +177,7 @@ class Annealing(AskTell[AnnealingState]):
         old, new = state.losses[slots], fine[rows]
         up = new - old
         measured = up[(up > 0) & up.isfinite()]
-        first, uphill, tried = state.first, state.uphill + float(measured.log().sum()), state.tried + len(measured)
+        first, uphill, tried = state.first, state.uphill + float(measured.sum()), state.tried + len(measured)
         temperature = torch.zeros_like(old) if math.isnan(first) else first * state.cool[slots]
         accepted = new.isfinite() & (old.isinf() | (up <= temperature * state.luck[slots]))
         points, known, width, moves, cool, rate = (
@@ -199,7 +199,7 @@ class Annealing(AskTell[AnnealingState]):
             points[worst.to(device)] = xs[row.to(device)]
             known[worst] = fine[row]
         if math.isnan(first) and tried >= _TRIED:
-            first = math.exp(uphill / tried) / math.log(2)
+            first = uphill / tried / math.log(2)
         if not math.isnan(first):
             self._cool(slots, accepted, moves, cool, rate, width)
         return replace(

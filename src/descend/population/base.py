@@ -12,13 +12,13 @@ from typing import Any, Generic, Protocol, TypeVar, final
 import torch
 from torch import Tensor
 
-from descend.errors import BudgetExhausted, InvalidValue, ShapeMismatch
+from descend.errors import BudgetExhausted, CompositionError, InvalidValue, ShapeMismatch
 from descend.key import Key
 from descend.oracle import Asks, Oracle
 from descend.population.shaping import settled
 from descend.space.domain import Domain
 
-__all__ = ["AskTell", "Found", "Search", "check_point", "found", "positive", "whole"]
+__all__ = ["AskTell", "Found", "Search", "asks_for_values", "check_point", "found", "positive", "whole"]
 
 
 class Search(Protocol):
@@ -169,6 +169,19 @@ def check_point(x: Tensor, domain: Domain | None) -> Domain:
         sides = f"[{float(domain.lower[i]):g}, {float(domain.upper[i]):g}]"
         raise InvalidValue(f"the first point must lie in its domain, but x[{i}] = {float(x[i]):g} is not in {sides}")
     return domain
+
+
+def asks_for_values(owner: object, name: str, method: Any) -> None:
+    """Refuse a method inside of another that cannot be asked for points.
+
+    Raises:
+        CompositionError: a sentence with the name, the value, and what to write.
+    """
+    if not isinstance(method, AskTell):
+        kind = type(owner).__name__
+        raise CompositionError(
+            f"{kind} needs a {name} that asks for values, got {method!r}; write {kind}({name}=CMAES())"
+        )
 
 
 def whole(owner: object, name: str, value: Any, least: int, suggestion: object) -> None:

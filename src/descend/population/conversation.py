@@ -104,8 +104,10 @@ class Conversation(AskTell[Talk]):
         return state, points.clone()
 
     def tell(self, state: Talk, xs: Tensor, losses: Tensor, tickets: Tensor | None = None) -> Talk:
-        log, at = self._live(state), found(state, xs, losses)
-        told = state.told
+        log, told = self._live(state), state.told
+        if told is not None and len(told) == len(xs) == 1 and (tickets is None or int(tickets[0]) == state.first):
+            return self._answered(state, log, xs[0], float(losses[0]))
+        at = found(state, xs, losses)
         if told is not None and log.pending is not None:
             last = torch.arange(state.asked - len(xs), state.asked)
             places = (last if tickets is None else tickets) - state.first
@@ -123,6 +125,21 @@ class Conversation(AskTell[Talk]):
         return Talk(
             x, value, at.loss, at.rejected, state.t + 1, state.asked, state.key, state.domain, reason,
             state.start, log, told, missing, state.first, state.given if told is not None else 0,
+        )  # fmt: skip
+
+    def _answered(self, state: Talk, log: _Log, x: Tensor, loss: float) -> Talk:
+        """What `tell` does where a turn has one point, which is most of what a sequential method does all day."""
+        fine = math.isfinite(loss)
+        log.append(torch.tensor([loss if fine else math.inf], dtype=torch.float64))
+        reason = self._turn(log, log[-1])
+        best, value = state.x, state.value
+        if log.advice is not None:
+            best, value = log.advice.x, log.advice.value
+        elif fine and not value <= loss:
+            best, value = x.clone(), loss
+        return Talk(
+            best, value, loss if fine else math.nan, state.rejected + (not fine), state.t + 1, state.asked, state.key,
+            state.domain, reason, state.start, log, None, 0, state.first, 0,
         )  # fmt: skip
 
     def _live(self, state: Talk) -> _Log:

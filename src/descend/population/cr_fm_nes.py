@@ -23,6 +23,7 @@ from descend.population.sampling import (
     collapsed,
     first_spread,
     kept,
+    limited,
     mirrored_noise,
     noisy_found,
     put,
@@ -109,7 +110,7 @@ class CRFMNES(AskTell[CRFMNESState]):
         n, d, z, v = len(xs), state.mean.numel(), state.noise, state.direction
         if z is None or not kept(state, n, tickets):
             y = (unmoved(state, xs, tickets) - state.mean) / (state.sigma * state.scales)
-            z = shortened(state, unstretched(y, v), tickets, self.batch(state))
+            z = shortened(state, unstretched(y, v), tickets)
         y = stretched(z, v)
         fine, part = int(losses.isfinite().sum()), min(1.0, n / self.batch(state))
         u = shared_by_rank(utilities(n), losses)
@@ -133,9 +134,9 @@ class CRFMNES(AskTell[CRFMNESState]):
         )
         pull = float(w @ z.square_().sum(1)) / d  # the weights sum to zero
         sigma = state.sigma * math.exp(max(-2.0, min(2.0, part * _pace(speed, d, fine) / 2 * pull)))
-        spread = sigma * scales * (1 + v * v).sqrt()
-        within = spread.clamp(*state.limits)
-        scales = scales * (within / spread)
+        sigma, factors, within = limited(sigma, sigma * scales * (1 + v * v).sqrt(), state.limits)
+        if factors is not None:
+            scales = scales * factors
         at = found(state, xs, losses)
         if self.noisy:
             at = noisy_found(at, mean, losses)

@@ -22,7 +22,7 @@ from descend.population.variation import linear_ranks, roulette, tournament
 from descend.space.domain import Domain
 from descend.tree import state
 
-__all__ = ["SELECTIONS", "Genetic", "GeneticState"]
+__all__ = ["SELECTIONS", "Genetic", "GeneticState", "by_rank", "by_roulette", "by_tournament"]
 
 
 def by_tournament(losses: Tensor, n: int, key: Key) -> Tensor:

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from descend.errors import CompositionError
 from descend.key import Key
+from descend.oracle.template import parameter_names
 from descend.population.base import AskTell
 from descend.population.shaping import best, order, settled
 from descend.space import Space
-from descend.space.constraint import Constraint, as_constraints, excesses
+from descend.space.constraint import Constraint, as_constraints, check_weights, excesses
 from descend.space.domain import Domain
 from descend.tree import state
 
@@ -92,7 +93,7 @@ class AugmentedLagrangian(AskTell[LagrangianState]):
 
     Raises:
         CompositionError: the method cannot be asked for points.
-        InvalidValue: there are no constraints, or one that cannot be called.
+        InvalidValue: there are no constraints, or one that cannot be called or is about an unknown parameter.
 
     >>> from descend.population.snes import SNES
     >>> from descend.run import Evaluations, minimize
@@ -113,6 +114,8 @@ class AugmentedLagrangian(AskTell[LagrangianState]):
                 f"AugmentedLagrangian needs a method that asks for values, such as CMAES(), got {self.method!r}"
             )
         object.__setattr__(self, "constraints", as_constraints(self.constraints))
+        if self.space is not None:
+            check_weights(self.constraints, parameter_names(self.space))
 
     @property
     def recommends(self) -> bool:

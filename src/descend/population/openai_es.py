@@ -105,7 +105,7 @@ class OpenAIES(AskTell[OpenAIESState]):
         w = centred_ranks(losses).to(xs)
         if z is None or not kept(state, n, tickets):
             z = (unmoved(state, xs, tickets) - state.mean) / self._spread(state)
-            z = shortened(state, z, tickets, self.batch(state))
+            z = shortened(state, z, tickets)
         else:
             w, _ = pairs_of(w)
         # in typical lengths; Adam does not mind the 1 / (n sigma), other transforms do

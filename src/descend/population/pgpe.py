@@ -115,7 +115,7 @@ class PGPE(AskTell[PGPEState]):
         w = shared_by_rank(torch.linspace(0.5, -0.5, n, dtype=torch.float64), losses).mul_(4 / n).to(xs)
         if z is None or not kept(state, n, tickets):
             z = (unmoved(state, xs, tickets) - state.mean) / state.sigma
-            z = shortened(state, z, tickets, self.batch(state))
+            z = shortened(state, z, tickets)
             odd = even = w
         else:
             odd, even = pairs_of(w)

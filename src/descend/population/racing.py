@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from descend.key import Key
-from descend.population.base import AskTell, positive, whole
+from descend.population.base import AskTell, asks_for_values, positive, whole
 from descend.population.conversation import Conversation, Question, Turns
 from descend.population.shaping import best
 from descend.space.domain import Domain
@@ -92,6 +92,7 @@ class Racing(Conversation):
     width: float = 1.0
 
     def __post_init__(self) -> None:
+        asks_for_values(self, "method", self.method)
         whole(self, "most", self.most, 2, 10)
         positive(self, "width", self.width, 1.0)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, whole
+from descend.population.base import AskTell, asks_for_values, check_point, found, whole
 from descend.space.domain import Domain
 from descend.tree import state as as_state
 
@@ -168,6 +168,7 @@ class Restarts(AskTell[RestartsState]):
     schedule: str | Schedule = "ipop"
 
     def __post_init__(self) -> None:
+        asks_for_values(self, "method", self.method)
         if not isinstance(self.schedule, Schedule) and self.schedule not in _SCHEDULES:
             names = ", ".join(map(repr, _SCHEDULES))
             raise InvalidValue(f"schedule is one of {names}, or a Schedule, got schedule={self.schedule!r}")

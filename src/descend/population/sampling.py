@@ -34,6 +34,7 @@ __all__ = [
     "first_spread",
     "fold_",
     "kept",
+    "limited",
     "mirrored",
     "mirrored_noise",
     "noisy_found",
@@ -82,12 +83,13 @@ def first_spread(domain: Domain, sigma: float | None) -> Tensor:
 def spread_limits(domain: Domain) -> Tensor:
     """The least and the largest standard deviation (2, d) of each coordinate.
 
-    At most the width, or 1e12 typical lengths. At least 1e-30 typical lengths; for a discrete coordinate, what keeps it
-    from never leaving its cell again: with k of them in the middle of their cells, about one leaves its own in every
-    second sample, so that the last steps are neighbours and not copies.
+    At most half the width, or 1e12 typical lengths: wider than that, what is folded into the box is uniform wherever
+    the mean is, so that no step has a reason and the spread drifts to ever larger ones. At least 1e-30 typical lengths;
+    for a discrete coordinate, what keeps it from never leaving its cell again: with k of them in the middle of their
+    cells, about one leaves its own in every second sample, so that the last steps are neighbours and not copies.
     """
     width = domain.upper - domain.lower
-    least, most = domain.scale * 1e-30, torch.where(width.isfinite(), width, domain.scale * 1e12)
+    least, most = domain.scale * 1e-30, torch.where(width.isfinite(), width / 2, domain.scale * 1e12)
     if domain.discrete:
         discrete = domain.cells > 0
         half = width / (2 * domain.cells.clamp(min=1))
@@ -95,6 +97,21 @@ def spread_limits(domain: Domain) -> Tensor:
         quantile = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - chance, dtype=torch.float64)))
         least = torch.where(discrete, half / quantile, least)
     return torch.stack((least, most))
+
+
+def limited(sigma: float, spread: Tensor, limits: Tensor) -> tuple[float, Tensor | None, Tensor]:
+    """How standard deviations (d,), sigma times a shape, come to lie between limits (2, d).
+
+    Returns:
+        The new sigma; factors (d,) of the shape, None where nothing changes; and the standard deviations then. What
+        the factors have in common is in sigma, lest it grows for ever while the shape becomes ever smaller.
+    """
+    within = spread.clamp(*limits)
+    if torch.equal(within, spread):
+        return sigma, None, spread
+    factors = within / spread
+    common = factors.log().mean().exp()
+    return sigma * float(common), factors / common, within
 
 
 def drawn(key: Key, memory: Tensor | None, n: int, like: Tensor) -> Tensor:
@@ -192,16 +209,29 @@ def unmoved(state: Cloud, xs: Tensor, tickets: Tensor | None) -> Tensor:
     return xs
 
 
-def shortened(state: Cloud, z: Tensor, tickets: Tensor | None, generation: int) -> Tensor:
-    """Deviations z (n, d); those of points that were asked long ago, or never, no longer than sqrt(d) + 2 d / (d + 2).
+def shortened(state: Cloud, z: Tensor, tickets: Tensor | None) -> Tensor:
+    """Deviations z (n, d); those that are late, or were never asked for, as far as they can be believed.
 
-    Hansen (2011), "Injecting external solutions into CMA-ES": one far point must not make the spread explode.
+    Nothing drawn is longer than sqrt(d) + 2 d / (d + 2) but for luck. What somebody else found is shortened to that:
+    Hansen (2011), "Injecting external solutions into CMA-ES". For late answers it is not enough: they lie far out
+    since the distribution has moved on or become smaller, are mostly the worst, and shrink it until it has collapsed
+    far from any minimum, or overflows. They count as if they were drawn now: from their own normal numbers where they
+    were asked one at a time, else from others, which say nothing. Answers to the last questions are believed as they
+    are.
     """
     if tickets is None:
         return z
-    d, late = z.shape[1], (tickets < max(0, state.asked - 2 * generation)).to(z.device)
-    length = torch.linalg.vector_norm(z, dim=1, keepdim=True)
-    return z * torch.where(late[:, None], ((math.sqrt(d) + 2 * d / (d + 2)) / length).clamp(max=1), 1.0)
+    d, length = z.shape[1], torch.linalg.vector_norm(z, dim=1)
+    most = math.sqrt(d) + 2 * d / (d + 2)
+    far = ~(length <= most) & (tickets.to(z.device) < state.asked - state.fresh)
+    if not bool(far.any()):
+        return z
+    fine = length.isfinite()  # too far for numbers, there is no direction
+    z = torch.where(far[:, None], z.where(fine[:, None], 0.0) * (most / length.where(fine, 1.0))[:, None], z)
+    for i in far.nonzero()[:, 0].tolist():
+        if (ticket := int(tickets[i])) >= 0:
+            z[i] = drawn(state.key.fold("ask", ticket), None, 1, state.mean)[0]
+    return z
 
 
 @lru_cache(maxsize=64)

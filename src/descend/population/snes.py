@@ -101,7 +101,7 @@ class SNES(AskTell[SNESState]):
         n, d, z = len(xs), state.mean.numel(), state.noise
         if z is None or not kept(state, n, tickets):
             z = (unmoved(state, xs, tickets) - state.mean) / state.sigma
-            z = shortened(state, z, tickets, self.batch(state))
+            z = shortened(state, z, tickets)
         u = shared_by_rank(utilities(n), losses).to(z)
         part = min(1.0, n / self.batch(state))
         rate = part * (self.rate or (3 + math.log(d)) / (5 * math.sqrt(d)))

@@ -21,6 +21,7 @@ from descend.population.sampling import (
     drawn,
     first_spread,
     kept,
+    limited,
     noisy_found,
     put,
     shared_by_rank,
@@ -102,8 +103,9 @@ class XNES(AskTell[XNESState]):
     def tell(self, state: XNESState, xs: Tensor, losses: Tensor, tickets: Tensor | None = None) -> XNESState:
         n, d, z = len(xs), state.mean.numel(), state.noise
         if z is None or not kept(state, n, tickets):
-            z = torch.linalg.solve(state.shape, (unmoved(state, xs, tickets) - state.mean).T).T / state.sigma
-            z = shortened(state, z, tickets, self.batch(state))
+            away = (unmoved(state, xs, tickets) - state.mean) / state.sigma
+            z = torch.linalg.solve_ex(state.shape, away.T)[0].T
+            z = shortened(state, z, tickets)
         u = shared_by_rank(utilities(n), losses).to(z)
         part = min(1.0, n / self.batch(state))
         rate = part * (self.rate or 0.6 * (3 + math.log(d)) / (d * math.sqrt(d)))
@@ -114,11 +116,11 @@ class XNES(AskTell[XNESState]):
         size = float(pull.diagonal().sum()) / d
         pull.diagonal().sub_(size)
         sigma = state.sigma * math.exp(max(-2.0, min(2.0, rate / 2 * size)))
-        shape = state.shape @ torch.linalg.matrix_exp(pull.mul_(rate / 2))
+        shape = state.shape @ torch.linalg.matrix_exp(pull.mul_(rate / 2).clamp_(-2, 2))
         spread = sigma * torch.linalg.vector_norm(shape, dim=1)
-        within = spread.clamp(*state.limits)
-        if not torch.equal(within, spread):
-            shape = shape * (within / spread)[:, None]
+        sigma, factors, within = limited(sigma, spread, state.limits)
+        if factors is not None:
+            shape = shape * factors[:, None]
         at = found(state, xs, losses)
         if self.noisy:
             at = noisy_found(at, mean, losses)

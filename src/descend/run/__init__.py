@@ -2,8 +2,10 @@
 
 from descend.run.ask_tell import AskTell
 from descend.run.execute import Batched, Executor, Processes, Serial, Threads
+from descend.run.front import Front
 from descend.run.loop import minimize
 from descend.run.method import Method, Standing
+from descend.run.minimize_many import minimize_many
 from descend.run.result import History, Result
 from descend.run.until import (
     Both,
@@ -27,6 +29,7 @@ __all__ = [
     "Either",
     "Evaluations",
     "Executor",
+    "Front",
     "History",
     "Method",
     "NoImprovement",
@@ -44,4 +47,5 @@ __all__ = [
     "Threads",
     "Until",
     "minimize",
+    "minimize_many",
 ]

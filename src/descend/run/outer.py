@@ -110,6 +110,11 @@ class Typed:
         return (self._space.violations(points) == 0).all(1).tolist()
 
     def plain(self) -> dict[str, Any]:
+        if self._space.conditions:
+            raise InvalidValue(
+                "a search of a space with where() cannot be saved, because its conditions are functions; "
+                "make a Constraint of each, for FeasibleFirst or AugmentedLagrangian"
+            )
         return {"space": self._space.to_json()}
 
 

@@ -103,6 +103,11 @@ class Study:
             return Run(self._log, int(made.lastrowid or 0))
         return Run(self._log, found[0])
 
+    @property
+    def headers(self) -> list[dict[str, Any]]:
+        """Those of all runs, in the order in which these were begun."""
+        return [json.loads(text) for (text,) in self._log.execute("SELECT header FROM runs ORDER BY run")]
+
     def discard(self, run: "Run") -> None:
         """Remove a run; and the file, if it was made for nothing else."""
         with self._log:
