@@ -130,7 +130,11 @@ def _report(table: Sequence[Row], facts: Facts, folder: Path, console: Console) 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.sentiment", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("--full", action="store_true", help="10,000 forwards a run, all snippets, three more methods: about half an hour")
+    add(
+        "--full",
+        action="store_true",
+        help="10,000 forwards a run, all snippets, three more methods: about half an hour",
+    )
     add("--forwards", type=_count, help="forward passes of a run (default 800, with --full 10,000)")
     add("--snippets", type=_count, help="how many snippets to learn from (default 4,096, with --full all)")
     add("--batch", type=_count, help="snippets in a mini-batch, an even number (default 32, with --full 64)")

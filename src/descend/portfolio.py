@@ -13,7 +13,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.model.relay import Relay
+from descend.model.relay import POINTS_UNDER_NOISE, STEADY, Relay
 from descend.population.base import AskTell, check_point, whole
 from descend.population.cma import CMAES
 from descend.population.cma_rates import default_popsize
@@ -21,7 +21,6 @@ from descend.population.differential import DifferentialEvolution
 from descend.population.genetic import Genetic
 from descend.population.local_search import LocalSearch
 from descend.population.restarts import Restarts
-from descend.population.uncertainty import Uncertainty
 from descend.space.domain import Domain
 from descend.tree import state as as_state
 
@@ -33,8 +32,9 @@ class Facts:
     """What is known of a problem before anything is evaluated.
 
     Fields: dim, coordinates; discrete, how many of them have cells, and unordered, how many of these have no order;
-    keys, how many of them are keys of a permutation's items, and permutations, how many permutations there are; budget, evaluations, or None; workers, how many evaluations run at once; noisy, whether the same point may have
-    another loss each time.
+    keys, how many of them are keys of a permutation's items, and permutations, how many permutations there are; budget,
+    evaluations, or None; workers, how many evaluations run at once; noisy, whether the same point may have another loss
+    each time.
     """
 
     dim: int
@@ -74,8 +74,8 @@ class Row:
 ROWS: tuple[Row, ...] = (
     Row(
         lambda facts: facts.noisy,
-        lambda facts: CMAES(popsize=2 * facts.popsize, noise=Uncertainty()),
-        "CMA-ES with uncertainty handling, since the same point may have another loss each time",
+        lambda facts: CMAES(popsize=POINTS_UNDER_NOISE * facts.popsize, noise=STEADY),
+        "CMA-ES with uncertainty handling and large generations, since the same point may have another loss each time",
     ),
     Row(
         lambda facts: facts.permutations == 1 and facts.keys == facts.dim,

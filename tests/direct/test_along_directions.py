@@ -159,5 +159,8 @@ def test_wrong_numbers_are_refused_in_a_sentence():
         for name in ("size", "accuracy"):
             with pytest.raises(InvalidValue, match=f"{name} > 0, got -1; write {kind.__name__}"):
                 kind(**{name: -1})
+    for kind in (Powell, CoordinateSearch):
+        with pytest.raises(InvalidValue, match=f"line=-1; write {kind.__name__}"):
+            kind(-1)
     with pytest.raises(InvalidValue, match=r"shrink < 1 < grow, got shrink=1.5 and grow=3.0"):
         RotatingCoordinates(shrink=1.5)

@@ -229,6 +229,8 @@ def test_wrong_numbers_are_refused_in_a_sentence():
     for name, wrong, least in (("eta", 1, 2), ("levels", 1, 2), ("brackets", 0, 1), ("size", 0, 1)):
         with pytest.raises(InvalidValue, match=f"{name} >= {least}, got {wrong}; write SuccessiveHalving"):
             SuccessiveHalving(**{name: wrong})
+    with pytest.raises(CompositionError, match="needs a proposals that asks for values, got 0"):
+        SuccessiveHalving(0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidValue, match=r"a coordinate, got 0\.5"):
         SuccessiveHalving(coordinate=0.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(CompositionError, match="coordinate 3, and at least one coordinate more, got 3 in all"):

@@ -238,6 +238,17 @@ def test_other_wrong_arguments_get_a_sentence(tmp_path: Path) -> None:
     for name in ("", "a=b"):
         with pytest.raises(InvalidValue, match="environment variable"):
             Command("true", environment={name: "1"})
+    for wrong, sentence in [
+        ({"read": 3}, "read says where the loss is, got 3"),
+        ({"environment": {"A": 3}}, "variables are texts by name"),
+        ({"environment": 3}, "variables are texts by name"),
+        ({"stdin": 3}, "write stdin='3'"),
+        ({"directory": 3}, "path of a folder, got 3"),
+        ({"directory": ""}, "path of a folder, got ''"),
+        ({"keep": True}, "name a directory"),
+    ]:
+        with pytest.raises(InvalidValue, match=sentence):
+            Command("true", **wrong)  # type: ignore[arg-type]
     for pattern in ("(", 3):
         with pytest.raises(InvalidValue, match="not a regular expression"):
             Regex(pattern)  # type: ignore[arg-type]

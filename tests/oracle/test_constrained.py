@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from descend.errors import InvalidValue
+from descend.errors import CompositionError, InvalidValue
 from descend.key import Key
 from descend.oracle import Function
 from descend.oracle.constrained import FeasibleFirst
@@ -90,3 +90,13 @@ def test_a_sickle_between_two_circles() -> None:
 def test_wrong_constraints_get_a_sentence(constraints: Any, sentence: str) -> None:
     with pytest.raises(InvalidValue, match=sentence):
         FeasibleFirst(Function(outside), constraints)
+
+
+def test_a_function_in_place_of_an_oracle_and_unknown_weights_get_a_sentence() -> None:
+    with pytest.raises(CompositionError, match=r"write FeasibleFirst\(Encoded\(f, space\)"):
+        FeasibleFirst(outside, outside)  # type: ignore[arg-type]
+    space = Space(a=Float(0, 1), deep=Space(b=Float(0, 1)))
+    oracle = Encoded(lambda p: p["a"], space)
+    assert FeasibleFirst(oracle, linear({"a": 1, "deep.b": 1}, upper=0), space).space is space
+    with pytest.raises(InvalidValue, match=r"weighs 'c', but there are a, deep\.b"):
+        FeasibleFirst(oracle, linear({"a": 1, "c": 1}, upper=0), space)

@@ -22,7 +22,9 @@ def result() -> Result:
         loss=np.array([3.0, 2.0, 1.0]),
         value=np.array([math.nan, 2.0, math.nan]),
     )
-    return Result(np.zeros(1), 1.0, np.zeros(1), 1.0, {"value": 6}, "enough", 3, 0, 0, "", 0.3, history, Key(0))
+    return Result(
+        np.zeros(1), 1.0, np.zeros(1), 1.0, {"value": 6}, "enough", "CMAES()", 3, 0, 0, "", 0.3, history, Key(0)
+    )
 
 
 def test_a_result_is_drawn_as_it_is() -> None:

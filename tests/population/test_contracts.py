@@ -82,7 +82,7 @@ BUDGETS = {
     "RotatingCoordinates": 400, "CoordinateSearch": 200,
 }  # fmt: skip
 
-# A space of its own kind: permutations, budgets as a coordinate, finitely many points, residuals. Their tests are elsewhere.
+# A space of its own kind: permutations, a budget as a coordinate, finitely many points, residuals. Tried elsewhere.
 ELSEWHERE = {"LocalSearch", "SuccessiveHalving", "Grid", "EnsembleKalman", "Genetic", "Annealing", "Tabu"}
 
 

@@ -228,6 +228,7 @@ def test_cr_fm_nes_leaves_the_corner_of_a_box(key):
 def test_limits_change_the_shape_and_what_is_common_goes_to_the_length():
     limits = torch.tensor([[1e-3] * 3, [2.0] * 3]).double()
     sigma, factors, within = limited(10.0, torch.tensor([8.0, 1.0, 4.0]).double(), limits)
+    assert factors is not None
     assert within.tolist() == [2.0, 1.0, 2.0]
     torch.testing.assert_close(sigma * factors, 10 * torch.tensor([0.25, 1.0, 0.5]).double())
     torch.testing.assert_close(factors.prod(), torch.tensor(1.0).double())

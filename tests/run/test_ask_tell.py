@@ -378,6 +378,14 @@ def test_wrong_input_gets_a_sentence_and_changes_nothing(tmp_path: Path) -> None
         with pytest.raises(kind, match=sentence):
             search.tell(given, losses)
     assert (search.evaluations, len(search.pending)) == (0, 2)
+    typed = AskTell(SNES(), Space(a=Float(0, 1)))
+    with pytest.raises(InvalidValue, match="one point was told with 1 losses in a list"):
+        typed.tell({"a": 0.5}, [1.0])
+    with pytest.raises(ShapeMismatch, match="returned dict"):
+        typed.tell({"a": 0.5}, {"loss": 1.0})
+    with pytest.raises(InvalidValue, match=r"where\(\) cannot be saved"):
+        AskTell(SNES(), Space(a=Float(0, 1)).where(lambda p: True)).save(tmp_path / "where")
+    assert (typed.evaluations, list(tmp_path.iterdir())) == (0, [])
 
     search.save(tmp_path / "search")
     with pytest.raises(StateMismatch, match="was saved with SNES"):

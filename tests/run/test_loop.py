@@ -564,6 +564,8 @@ def test_a_noisy_torch_objective_is_repeated_by_its_key_and_leaves_the_global_st
         ({"callback": 3}, InvalidValue, "callback=3"),
         ({"method": Adam()}, CompositionError, "write method=Descent"),
         ({"method": Descent(lr=0.1)}, MissingAnswer, "asks for GRADIENT"),
+        ({"method": Descent}, CompositionError, r"write method=Descent\(\)"),
+        ({"executor": 3}, InvalidValue, r"write executor=Processes\(4\)"),
         ({"estimator": Adam()}, CompositionError, "is not an estimator"),
         ({"estimator": SPSA}, CompositionError, "is not an estimator"),
         ({"bounds": 3}, InvalidValue, "bounds must be"),

@@ -39,7 +39,8 @@ def test_a_history_is_even_bounded_and_ends_with_the_last_step(n: int) -> None:
 def result(x: Any, **changes: Any) -> Result:
     found = Result(
         x=x, fun=0.5, last_x=x, last_fun=0.5, evaluations={"value": 7, "gradient": 2}, reason="7 steps were taken",
-        method="CMAES()", steps=7, rejected=0, failures=0, last_failure="", seconds=0.25, history=traced(7).history(), key=Key(3),
+        method="CMAES()", steps=7, rejected=0, failures=0, last_failure="", seconds=0.25,
+        history=traced(7).history(), key=Key(3),
     )  # fmt: skip
     return replace(found, **changes)
 

@@ -13,9 +13,10 @@ from descend.estimate import FiniteDifference
 from descend.key import Key
 from descend.oracle import Function
 from descend.population.cma import CMAES
+from descend.population.local_search import LocalSearch
 from descend.population.racing import Racing
 from descend.run import Evaluations, Serial, minimize
-from descend.space import Choice, Float, Int, Space, When
+from descend.space import Choice, Float, Int, Permutation, Space, When, as_space
 
 SPACE = Space(a=Float(0, 1), n=Int(1, 64, log=True), kind=Choice("x", "y"), slope=When("kind", "y", Float(-1, 1)))
 
@@ -131,3 +132,10 @@ def test_a_method_that_knows_of_noise_recommends_by_mean() -> None:
     assert torch.equal(result.x, result.last_x)
     assert min(value for _, value in last if not math.isnan(value)) < 0.0  # a lucky mean, in the beginning or later
     assert torch.equal(result.x, last[-1][0])
+
+
+def test_an_oracle_of_coordinates_is_searched_over_the_space_that_names_them() -> None:
+    space = as_space(Permutation(6))
+    oracle = Function(lambda keys: (keys.argsort(1) - torch.arange(6)).abs().sum(1).double(), batched=True)
+    result = minimize(oracle, space, method=LocalSearch(), start=[5, 4, 3, 2, 1, 0], until=Evaluations(3000), key=0)
+    assert result.x == list(range(6))

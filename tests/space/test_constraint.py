@@ -3,8 +3,9 @@
 import math
 
 import pytest
+import torch
 
-from descend.errors import InvalidValue
+from descend.errors import InvalidValue, ShapeMismatch
 from descend.space import Constraint, Linear, linear
 
 POINT = {"a": 3.0, "b": 4, "opt": {"beta": 0.5}}
@@ -45,3 +46,9 @@ def test_wrong_constraints_get_a_sentence(make, sentence: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         make()
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("returned", ["much", None, [1.0, 2.0], torch.zeros(2)], ids=repr)
+def test_a_constraint_that_returns_no_number_is_named(returned: object) -> None:
+    with pytest.raises(ShapeMismatch, match=r"the constraint size returned .* where one number was expected"):
+        Constraint(lambda point: returned, name="size").excess({})  # type: ignore[arg-type,return-value]

@@ -371,6 +371,9 @@ def test_wrong_blocks_are_found_where_they_are(value: Any, sentence: str) -> Non
 def test_wrong_coordinates_get_a_sentence() -> None:
     with pytest.raises(ShapeMismatch, match=r"decode takes points of shape \(n, 5\), got \(2, 3\)"):
         TYPED.decode(torch.zeros(2, 3))
+    for wrong in ("abc", [["a"]], [[0.1], [0.1, 0.2]]):
+        with pytest.raises(ShapeMismatch, match=r"decode takes numbers of shape \(n, 5\), got"):
+            TYPED.decode(wrong)  # type: ignore[arg-type]
     with pytest.raises(ShapeMismatch, match=r"\(5,\)"):
         TYPED.decode(torch.zeros(5))
     for value in (math.nan, math.inf):

@@ -217,7 +217,7 @@ class ToyMethod:
     def needs(self) -> Asks:
         return Asks.GRADIENT
 
-    def init(self, x: Tensor, key: Key) -> Any:
+    def init(self, x: Tensor, key: Key, domain: dd.Domain | None = None) -> Any:
         return self.good.init(x, key)
 
     def advance(self, oracle: Oracle, state: Any) -> Any:
@@ -227,7 +227,7 @@ class ToyMethod:
 class Careless(ToyMethod):
     """Takes anything for a point."""
 
-    def init(self, x: Tensor, key: Key) -> Any:
+    def init(self, x: Tensor, key: Key, domain: dd.Domain | None = None) -> Any:
         return self.good.init(torch.zeros(2), key)
 
 

@@ -1,5 +1,6 @@
 """The commands and their options. What is typed wrongly gets a sentence on the standard error and exit status 2."""
 
+import math
 import signal
 import sys
 from typing import Annotated, Any
@@ -101,12 +102,14 @@ def minimize(
     descend minimize "python sim.py --a {a} --n {n}" --float a=0:1 --int n=1:64 --log n
     descend minimize model.py:loss --float lr=1e-5:1 --log lr --choice kernel=rbf,poly --workers 4
     """
+    _check(workers, time_limit, study, method)
     words = Parameters(float_, int_, choice, ordinal, bool_, log, logit, step)
     goal = None if target is None else -target if maximize else target
     outside = Outside(_reading(json, regex, exit_code), pairs("--env", "NAME=TEXT", env), stdin, directory, keep)
     job = Job(
-        objective, _space(words, space), Limits(evaluations, seconds, goal), method or f"Portfolio(workers={workers})", seed, outside, workers, time_limit,
-        study, maximize, quiet,
+        objective, _space(words, space), Limits(evaluations, seconds, goal),
+        method or f"Portfolio(workers={workers})", seed, outside, workers, time_limit, study, maximize, quiet,
+        chosen=method is None,
     )  # fmt: skip
     try:
         status = run(job)
@@ -130,6 +133,17 @@ def main() -> None:
 def _leave(number: int, frame: Any) -> None:
     # an exception, so that programs and workers are ended on the way out
     sys.exit(128 + number)
+
+
+def _check(workers: int, time_limit: float | None, study: str | None, method: str | None) -> None:
+    """What others would refuse in the words of Python."""
+    if workers < 1:
+        raise InvalidValue(f"--workers {workers}: at least one evaluation is made at once; write --workers 4")
+    if time_limit is not None and not 0 < time_limit < math.inf:
+        raise InvalidValue(f"--time-limit {time_limit:g}: it must be a number of seconds > 0; write --time-limit 60")
+    for option, text, example in (("--study", study, "runs.db"), ("--method", method, "CMAES")):
+        if text is not None and not text.strip():
+            raise InvalidValue(f"{option} {text!r} names nothing; write {option} {example}, or leave it out")
 
 
 def _space(words: Parameters, path: str | None) -> Space:

@@ -1,10 +1,9 @@
 """A run from the command line: everything is checked first, then it is driven, and what it found is shown."""
 
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from descend.cli.objective import FileFunction
@@ -43,7 +42,8 @@ class Job:
     """What is to be done.
 
     Fields: objective, a command or ``file.py:function``; space; limits; method, as text; seed; outside, for programs;
-    workers; time_limit of one evaluation in seconds; study, a path; maximize; quiet.
+    workers; time_limit of one evaluation in seconds; study, a path; maximize; quiet; chosen, whether
+    nobody named the method.
     """
 
     objective: str
@@ -57,6 +57,7 @@ class Job:
     study: str | None = None
     maximize: bool = False
     quiet: bool = False
+    chosen: bool = False
 
     def header(self) -> dict[str, Any]:
         """By what a run is known in a study: all that its evaluations depend on."""
@@ -65,6 +66,7 @@ class Job:
             "objective": self.objective,
             "space": self.space.to_plain(),
             "method": self.method,
+            "chosen": self.chosen,
             "seed": self.seed,
             "maximize": self.maximize,
             "read": repr(outside.read),
@@ -84,12 +86,22 @@ def run(job: Job) -> int:
     if job.study is None:
         return _drive(job, f, executor, Recorded(search))
     with Study(job.study) as study:
-        log = study.run(job.header())
+        begun = _as_begun(job, study)
+        if begun.method != job.method:
+            search = AskTell(from_text(begun.method), job.space, key=Key(job.seed))
+        log = study.run(begun.header())
         recorded = Recorded(search, log)
         if recorded.replayed or recorded.unfinished:
             say(f"{recorded.replayed} evaluations are in {job.study} already, the run goes on from there")
         with _nothing_half_written(study, log, recorded):
             return _drive(job, f, executor, recorded)
+
+
+def _as_begun(job: Job, study: Study) -> Job:
+    """With the method of the run that it continues, which may have been chosen for another number of workers."""
+    mine = job.header()
+    methods = (there["method"] for there in study.headers if there == {**mine, "method": there["method"]})
+    return replace(job, method=next(methods, job.method)) if job.chosen else job
 
 
 def _objective(job: Job) -> tuple[Numbered, Serial | Threads | Processes]:
@@ -131,20 +143,9 @@ def _drive(job: Job, f: Numbered, executor: Serial | Threads | Processes, search
     except KeyboardInterrupt:
         again = ", the same line again goes on" if job.study is not None else ""
         reason, interrupted = f"interrupted{again}", True
-    except DescendError:
-        raise
-    except Exception as error:
-        raise InvalidValue(f"the objective raised {_described(error)}") from error
     finally:
         executor.close()
     summary(search, reason, job.maximize, time.monotonic() - began)
     if interrupted:
         return INTERRUPTED
     return 1 if search.answered and search.search.failures == search.search.evaluations else 0
-
-
-def _described(error: Exception) -> str:
-    """An exception and where it was raised, if that is known."""
-    frames = traceback.extract_tb(error.__traceback__)
-    there = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{there} at its first evaluation"

@@ -85,9 +85,13 @@ def read_space(path: str) -> Space:
         InvalidValue: there is no such file, or no space in it.
     """
     try:
-        return Space.from_json(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValue(f"--space {path}: the file cannot be read: {error}") from None
+    try:
+        return Space.from_json(text)
+    except InvalidValue as error:
+        raise InvalidValue(f"--space {path}: {error}") from None
 
 
 def pairs(option: str, form: str, words: Sequence[str]) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from descend.direct.filling import Uniform
 from descend.errors import CompositionError, InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, whole
+from descend.population.base import AskTell, asks_for_values, check_point, whole
 from descend.population.shaping import order, settled
 from descend.space.domain import Domain
 from descend.tree import state
@@ -98,6 +98,7 @@ class SuccessiveHalving(AskTell[HalvingState]):
     size: int = 27
 
     def __post_init__(self) -> None:
+        asks_for_values(self, "proposals", self.proposals)
         whole(self, "eta", self.eta, 2, 3)
         if self.levels is not None:
             whole(self, "levels", self.levels, 2, 4)

@@ -9,14 +9,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from descend.errors import InvalidValue
 from descend.population.base import positive, whole
 from descend.space.domain import Domain
 
-__all__ = ["Bracket", "Brent", "Golden", "Line", "Ray", "reach"]
+__all__ = ["Bracket", "Brent", "Golden", "Line", "Ray", "check_line", "reach"]
 
 Ray = Callable[[float], Generator[Tensor, Tensor, float]]
 """The loss at a place t on the line, 0 being where it begins."""
@@ -201,3 +203,14 @@ def reach(x: Tensor, direction: Tensor, domain: Domain) -> tuple[float, float]:
     low = torch.where(moves, low, torch.full_like(low, -math.inf))
     high = torch.where(moves, high, torch.full_like(high, math.inf))
     return min(0.0, float(low.max())), max(0.0, float(high.min()))
+
+
+def check_line(owner: object, line: Any) -> None:
+    """Refuse what cannot minimize along a line.
+
+    Raises:
+        InvalidValue: a sentence with the value and what to write.
+    """
+    if not isinstance(line, Line):
+        kind = type(owner).__name__
+        raise InvalidValue(f"{kind} needs a line search, got line={line!r}; write {kind}(line=Brent()) or Golden()")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from descend.direct.line import Brent, Line, reach
+from descend.direct.line import Brent, Line, check_line, reach
 from descend.direct.questions import Questions, negligible
 from descend.key import Key
 from descend.population.base import positive
@@ -49,6 +49,7 @@ class Powell(Conversation):
     accuracy: float = 1e-10
 
     def __post_init__(self) -> None:
+        check_line(self, self.line)
         positive(self, "size", self.size, 0.1)
         positive(self, "accuracy", self.accuracy, 1e-10)
 

@@ -86,12 +86,13 @@ class Command:
         number = isinstance(self.seconds, int | float) and not isinstance(self.seconds, bool)
         if self.seconds is not None and not (number and 0 < self.seconds < threading.TIMEOUT_MAX):
             raise InvalidValue(f"a time limit is a number of seconds > 0, got {self.seconds!r}; write seconds=60")
+        self._check_kinds()
         for name in self.environment:
             if not name or "=" in name or "\0" in name:
                 raise InvalidValue(f"{name!r} is no name of an environment variable; write environment={{'NAME': ...}}")
+        self._check_program()
         if self.space is not None:
             self._check_names(as_space(self.space))
-        self._check_program()
 
     @property
     def __name__(self) -> str:
@@ -182,8 +183,27 @@ class Command:
             if not self.keep:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def _check_kinds(self) -> None:
+        """What would otherwise come to light at an evaluation, or never."""
+        if not isinstance(self.read, Reading):
+            raise InvalidValue(f"read says where the loss is, got {self.read!r}; write LastLine() or Json('loss')")
+        texts = isinstance(self.environment, Mapping) and all(isinstance(v, str) for v in self.environment.values())
+        if not texts:
+            raise InvalidValue(f"variables are texts by name, got {self.environment!r}; write environment={{'A': '1'}}")
+        if not isinstance(self.stdin, str | None):
+            raise InvalidValue(f"the standard input is a text, got {self.stdin!r}; write stdin={str(self.stdin)!r}")
+        if not isinstance(self.directory, str | Path | None) or self.directory == "":
+            raise InvalidValue(f"a directory is the path of a folder, got {self.directory!r}; write directory='work'")
+        if self.keep and self.directory is None:
+            raise InvalidValue("to keep the folders of evaluations there must be some; name a directory for them")
+
     def _check_names(self, space: Space) -> None:
         names = parameter_names(space)
+        for name in (EVERYTHING, HERE):
+            if name in names:
+                raise InvalidValue(
+                    f"a parameter of a command cannot be called {name!r}, since {{{name}}} has a meaning"
+                )
         texts = [*self._arguments, *map(Template, self.environment.values()), Template(self.stdin or "")]
         used = [name for template in texts for name in template.names]
         for name in used:
@@ -207,6 +227,11 @@ class Command:
         if program.names or (self.directory is not None and "/" in program.text and not os.path.isabs(program.text)):
             return  # it is not known yet, or looked for in a folder that is not there yet
         if shutil.which(program.text) is None:
+            if program.text.endswith(".py"):
+                raise InvalidValue(
+                    f"{program.text!r} is no program that can be run; write 'python {program.text} ...', or "
+                    f"{program.text}:name for a function in it"
+                )
             raise InvalidValue(f"there is no program {program.text!r} that can be run; write its full path")
 
     def _advice(self, arguments: list[str]) -> str:

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.errors import CompositionError
 from descend.key import Key
-from descend.oracle.core import Asks
+from descend.oracle.core import Asks, Oracle
+from descend.oracle.template import parameter_names
 from descend.oracle.wrap import Wrapped
 from descend.space import Space
-from descend.space.constraint import Constraint, as_constraints, excesses
+from descend.space.constraint import Constraint, as_constraints, check_weights, excesses
 
 __all__ = ["FeasibleFirst"]
 
@@ -41,7 +43,8 @@ class FeasibleFirst(Wrapped):
         space: what the points of the constraints are; None (default) for flat points (d,).
 
     Raises:
-        InvalidValue: there are no constraints, or one that cannot be called.
+        InvalidValue: there are no constraints, or one that cannot be called or is about an unknown parameter.
+        CompositionError: the base is no oracle.
 
     >>> from descend.oracle import Function
     >>> oracle = FeasibleFirst(Function(lambda x: x.sum()), lambda x: 1 - x[0])  # x0 >= 1
@@ -56,6 +59,13 @@ class FeasibleFirst(Wrapped):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constraints", as_constraints(self.constraints))
+        if not isinstance(self.base, Oracle):
+            raise CompositionError(
+                f"FeasibleFirst is around an oracle, got {self.base!r}; write FeasibleFirst(Encoded(f, space), "
+                "constraints, space), or FeasibleFirst(Function(f), constraints)"
+            )
+        if self.space is not None:
+            check_weights(self._constraints, parameter_names(self.space))
 
     @property
     def answers(self) -> Asks:  # type: ignore[override]

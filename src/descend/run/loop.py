@@ -125,7 +125,9 @@ def _drive(
     memory, idle, made = rule.init(), 0, -1
     lifted, method = parts.begin(record.last.x, record.key)
     oracle = Watched(lifted)
-    state = method.init(record.last.x, record.key, oracle.domain)
+    space = record.start.space  # what the coordinates mean that an oracle is asked about, if it does not say so itself
+    domain = space.domain if oracle.domain is None and space is not None else oracle.domain
+    state = method.init(record.last.x, record.key, domain)
     record.method = state.why if isinstance(state, Chosen) else repr(method)
     while True:
         before, state = state, method.advance(oracle, state)

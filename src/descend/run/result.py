@@ -77,8 +77,8 @@ class Result:
     """What `minimize` found.
 
     Fields:
-        x: the best iterate, in the type, dtype and shape of x0 (a list or number gives a NumPy array), or a point of the
-            space. Never a probe.
+        x: the best iterate, in the type, dtype and shape of x0 (a list or number gives a NumPy array), or a point of
+            the space. Never a probe.
         fun: f(x), from an evaluation of x alone, so calling f again gives the same bits; NaN if x could not be
             evaluated.
         last_x, last_fun: the last iterate and f there, evaluated in the same way; after an interrupt NaN if the method

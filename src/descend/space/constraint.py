@@ -1,16 +1,16 @@
 """Conditions between parameters: numbers that may not exceed a limit."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from descend.errors import InvalidValue
+from descend.errors import InvalidValue, ShapeMismatch
 
-__all__ = ["Constraint", "Linear", "as_constraints", "excesses", "linear"]
+__all__ = ["Constraint", "Linear", "as_constraints", "check_weights", "excesses", "linear"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,13 @@ class Constraint:
 
     def excess(self, point: Any) -> float:
         """function(point) - upper: how far it is exceeded, at most 0 where it holds, NaN where it cannot be told."""
-        return float(self.function(point)) - self.upper
+        number = self.function(point)
+        try:
+            return float(number) - self.upper
+        except (TypeError, ValueError, RuntimeError):  # text, a list, a tensor of several
+            raise ShapeMismatch(
+                f"the constraint {self.name} returned {number!r} where one number was expected"
+            ) from None
 
     def holds(self, point: Any) -> bool:
         """Whether function(point) <= upper; False where it cannot be told."""
@@ -118,6 +124,18 @@ def as_constraints(constraints: Any) -> tuple[Constraint, ...]:
     if not several:
         raise InvalidValue("there are no constraints; write for example Constraint(lambda p: p['a'] - p['b'])")
     return tuple(each if isinstance(each, Constraint) else Constraint(each) for each in several)
+
+
+def check_weights(constraints: tuple[Constraint, ...], names: Collection[str]) -> None:
+    """Refuse a `Linear` constraint on parameters that a space does not have, where they would always count as 0.
+
+    Raises:
+        InvalidValue: a sentence with the name, and those that there are.
+    """
+    for each in constraints:
+        for name in each.function.weights if isinstance(each.function, Linear) else ():
+            if name not in names:
+                raise InvalidValue(f"the constraint {each.name} weighs {name!r}, but there are {', '.join(names)}")
 
 
 def excesses(constraints: tuple[Constraint, ...], points: list[Any]) -> Tensor:

@@ -156,7 +156,10 @@ class Space:
             ShapeMismatch: xs has another shape.
             InvalidValue: a coordinate is not finite.
         """
-        u = torch.as_tensor(xs, dtype=torch.float64, device="cpu").detach().numpy()
+        try:
+            u = torch.as_tensor(xs, dtype=torch.float64, device="cpu").detach().numpy()
+        except (TypeError, ValueError):  # text, or rows of different lengths
+            raise ShapeMismatch(f"decode takes numbers of shape (n, {self.dim}), got {short(xs)}") from None
         if u.ndim != 2 or u.shape[1] != self.dim:
             raise ShapeMismatch(f"decode takes points of shape (n, {self.dim}), got {u.shape}")
         if not bool(np.isfinite(u).all()):

@@ -25,8 +25,8 @@ class Domain:
         cells: (d,) int64: 0 where the coordinate is continuous; k >= 2 where it has k values, which are the middles of
             k equal cells between lower and upper, and any point means the value of its cell.
         unordered: (d,) bool, whether neighbouring cells have nothing to do with each other.
-        orders: (d,) int64: -1, or the number of the permutation of which the coordinate is one item's key: its items come
-            in the order of their keys, and nothing else about them matters.
+        orders: (d,) int64: -1, or the number of the permutation of which the coordinate is one item's key: its items
+            come in the order of their keys, and nothing else about them matters.
         bounded: whether any side is finite. discrete: whether any coordinate has cells.
 
     >>> domain = Domain.box(torch.zeros(2), torch.tensor([1.0, 4.0]))

@@ -37,8 +37,8 @@ class Axes:
     """The d coordinates of a parameter.
 
     Fields: names, d texts to be put behind the name of the parameter; lower, upper (d,) float64; cells (d,) int64 and
-    unordered (d,) bool, as in `Domain`; middle (d,) float64, the coordinates of the value in the middle; orders (d,) int64,
-    as in `Domain`.
+    unordered (d,) bool, as in `Domain`; middle (d,) float64, the coordinates of the value in the middle; orders (d,)
+    int64, as in `Domain`.
     """
 
     names: tuple[str, ...]
