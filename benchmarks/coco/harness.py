@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from coco.noise import NOISES, Noise
+
 Solver = Callable[[Callable[[Any], Any], np.ndarray, np.ndarray, np.ndarray, int, int], object]
 
 TARGETS = tuple(10.0 ** (2 - k / 5) for k in range(51))
@@ -29,7 +31,11 @@ class Ended(BaseException):
 
 @dataclass
 class Run:
-    """One solver on one function: where, and the evaluation at which each target was first met, or None."""
+    """One solver on one function: where, and the evaluation at which each target was first met, or None.
+
+    `best` is what the best evaluated point was above the optimum, `recommended` the last one that the solver named as
+    its answer, both without noise.
+    """
 
     solver: str
     suite: str
@@ -39,6 +45,7 @@ class Run:
     hits: list[int | None] = field(default_factory=lambda: [None] * len(TARGETS))
     evaluations: int = 0
     best: float = math.inf
+    recommended: float = math.inf
     outside: int = 0
     seconds: float = 0.0
     error: str = ""
@@ -52,11 +59,12 @@ class Run:
 class Observed:
     """The function as a solver sees it: a point (d,) gives a float, points (n, d) an array (n,).
 
-    `integers` (d,) bool says which coordinates the suite rounds.
+    `integers` (d,) bool says which coordinates the suite rounds. Targets are met by values without noise, which the
+    solver does not see.
     """
 
-    def __init__(self, problem: Any, optimum: float, budget: int, run: Run) -> None:
-        self._problem, self._optimum, self._budget, self._run = problem, optimum, budget, run
+    def __init__(self, problem: Any, optimum: float, budget: int, run: Run, noise: Noise | None = None) -> None:
+        self._problem, self._optimum, self._budget, self._run, self._noise = problem, optimum, budget, run, noise
         self._lower, self._upper = np.array(problem.lower_bounds), np.array(problem.upper_bounds)
         self._next, self._ended = 0, False
         self.integers = np.arange(run.dim) < int(getattr(problem, "number_of_integer_variables", 0) or 0)
@@ -64,6 +72,10 @@ class Observed:
     def __call__(self, x: Any) -> Any:
         x = np.array(x.detach() if hasattr(x, "detach") else x, dtype=np.float64)
         return np.array([self._one(row) for row in x]) if x.ndim == 2 else self._one(x)
+
+    def recommend(self, x: Any) -> None:
+        """Note a point (d,) as the solver's answer so far; no evaluation."""
+        self._run.recommended = float(self._problem(np.array(x, dtype=np.float64))) - self._optimum
 
     def _one(self, x: np.ndarray) -> float:
         run = self._run
@@ -82,7 +94,7 @@ class Observed:
         if self._next == len(TARGETS):
             self._ended = True
             raise Ended
-        return value
+        return value if self._noise is None else self._optimum + self._noise(value - self._optimum)
 
 
 def least(problem: Any) -> float:
@@ -114,7 +126,8 @@ def attempt(name: str, solve: Solver, suite: Any, place: tuple[str, int, int, in
     problem = suite.get_problem_by_function_dimension_instance(function, dim, instance)
     run = Run(name, suite_name, function, dim, instance)
     seed = zlib.crc32(repr((suite_name, function, dim, instance, 0)).encode()) % (2**31 - 1)
-    f = Observed(problem, least(problem), budget, run)
+    model = NOISES.get(suite_name)
+    f = Observed(problem, least(problem), budget, run, model and model(np.random.default_rng(seed + 1)))
     lower, upper = np.array(problem.lower_bounds), np.array(problem.upper_bounds)
     x0 = np.random.default_rng(seed).uniform(-4, 4, dim)
     if f.integers.any():
@@ -129,6 +142,8 @@ def attempt(name: str, solve: Solver, suite: Any, place: tuple[str, int, int, in
     except Exception as error:  # an optimizer that breaks is a result, and the study goes on
         run.error = f"{type(error).__name__}: {error}"[:200]
     run.seconds = time.process_time() - began - price * run.evaluations
+    if run.best <= TARGETS[-1]:  # the solver was ended before it could answer
+        run.recommended = run.best
     problem.free()
     return run
 
@@ -149,7 +164,7 @@ def study(
     known = {run.place: run for run in read(file)}
     for dim in dims:
         chosen = ",".join(map(str, instances))
-        suite = cocoex.Suite(suite_name, f"instances:{chosen}", f"dimensions:{dim}")
+        suite = cocoex.Suite("bbob" if suite_name in NOISES else suite_name, f"instances:{chosen}", f"dimensions:{dim}")
         for name, solve in solvers.items():
             for instance in instances:
                 for function in functions:

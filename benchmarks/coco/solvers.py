@@ -13,10 +13,26 @@ __all__ = ["available"]
 
 
 def descend_default(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
-    """`minimize` without a method."""
+    """`minimize` without a method; where some coordinates are integers, over a space that says so."""
     import descend as dd
 
-    dd.minimize(f, x0, bounds=(lower, upper), until=dd.Evaluations(budget), key=seed, progress=False)
+    until = dd.Evaluations(budget)
+    if not f.integers.any():
+        result = dd.minimize(f, x0, bounds=(lower, upper), until=until, key=seed, progress=False)
+        return f.recommend(result.x)
+    sides = zip(lower.tolist(), upper.tolist(), f.integers, strict=True)
+    space = dd.Space({f"x{i}": dd.Int(int(a), int(b)) if n else dd.Float(a, b) for i, (a, b, n) in enumerate(sides)})
+    begin = {name: int(x) if n else float(x) for name, x, n in zip(space.names, x0, f.integers, strict=True)}
+    dd.minimize(lambda x: f(list(x.values())), space, start=begin, until=until, key=seed, progress=False)
+
+
+def descend_noisy(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
+    """The same, told that f is noisy."""
+    import descend as dd
+
+    method, until = dd.Portfolio(noisy=True), dd.Evaluations(budget)
+    result = dd.minimize(f, x0, method=method, bounds=(lower, upper), until=until, key=seed, progress=False)
+    f.recommend(result.x)
 
 
 def descend_cmaes(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
@@ -55,6 +71,72 @@ def pycma(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: 
     cma.fmin2(f, start, 0.2 * float((upper - lower).mean()), options, restarts=9)
 
 
+def pycma_mixed(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
+    """With its handling of integers, bounds and BIPOP restarts."""
+    import cma
+
+    options = {"maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0, "verb_disp": 0}
+    sides = [list(lower - 0.49 * f.integers), list(upper + 0.49 * f.integers)]
+    whole = {"integer_variables": np.flatnonzero(f.integers).tolist()} if f.integers.any() else {}
+    lengths = np.maximum((upper - lower) / 5, 0.4)
+    random = np.random.default_rng(seed)
+    while True:
+        cma.fmin2(f, x0, 1.0, {**options, **whole, "CMA_stds": lengths, "bounds": sides}, restarts=9, bipop=True)
+        x0, options["seed"] = lower + (upper - lower) * random.uniform(size=len(x0)), options["seed"] + 1
+
+
+def pycma_separable(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
+    import cma
+
+    options = {"maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0, "verb_disp": 0}
+    cma.fmin2(f, x0, 0.2 * float((upper - lower).mean()), {**options, "CMA_diagonal": True}, restarts=9)
+
+
+@restarted
+def pycma_noise(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
+    """With its uncertainty handling, which re-evaluates points and enlarges steps; it recommends the mean."""
+    import cma
+
+    options = {"maxfevals": budget, "seed": seed + 1, "verbose": -9, "verb_log": 0, "verb_disp": 0}
+    search = cma.CMAEvolutionStrategy(x0, 0.2 * float((upper - lower).mean()), options)
+    handler = cma.NoiseHandler(len(x0), maxevals=[1, 1, 30])
+    while not search.stop():
+        points, losses = search.ask_and_eval(f, evaluations=handler.evaluations)
+        search.tell(points, losses)
+        search.sigma *= handler(points, losses, f, search.ask)
+        search.countevals += handler.evaluations_just_done
+        f.recommend(search.mean)
+
+
+def cmaes_mixed(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
+    """CMA-ES with margin, which has no restarts of its own: it begins again elsewhere."""
+    from cmaes import CMAwM
+
+    @restarted
+    def solve(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
+        steps = np.where(f.integers, 1.0, 0.0)
+        search = CMAwM(mean=x0, sigma=1.0, bounds=np.stack([lower, upper], 1), steps=steps, seed=seed % 2**31)
+        while not search.should_stop():
+            told = []
+            for _ in range(search.population_size):
+                asked, drawn = search.ask()
+                told.append((drawn, f(asked)))
+            search.tell(told)
+
+    solve(f, lower, upper, x0, budget, seed)
+
+
+@restarted
+def cmaes_adaptive(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
+    """With learning rates that adapt to noise; it recommends the mean."""
+    from cmaes import CMA
+
+    search = CMA(mean=x0, sigma=0.2 * float((upper - lower).mean()), seed=seed % 2**31, lr_adapt=True)
+    while not search.should_stop():
+        search.tell([(x, f(x)) for x in (search.ask() for _ in range(search.population_size))])
+        f.recommend(search.mean)
+
+
 def cmaes(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
     from cmaes import CMA
 
@@ -83,7 +165,9 @@ def scipy(method: str, options: dict[str, Any], bounded: bool = False) -> Solver
 def scipy_de(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, budget: int, seed: int) -> None:
     from scipy.optimize import differential_evolution
 
-    differential_evolution(f, list(zip(lower, upper, strict=True)), x0=x0, rng=seed, maxiter=10**7)
+    sides = list(zip(lower, upper, strict=True))
+    whole = {"integrality": f.integers, "popsize": 5, "polish": False} if f.integers.any() else {}
+    differential_evolution(f, sides, x0=np.clip(x0, lower, upper), rng=seed, maxiter=10**7, **whole)
 
 
 @restarted
@@ -132,13 +216,21 @@ def pymoo_cmaes(f: Any, lower: np.ndarray, upper: np.ndarray, x0: np.ndarray, bu
 
 
 _BFGS = {"maxiter": 10**6, "gtol": 1e-10}
+_LBFGSB = {"maxfun": 10**9, "maxiter": 10**6, "ftol": 1e-14, "gtol": 1e-10}
 _COBYQA = {"maxfev": 10**6, "initial_tr_radius": 1.0, "final_tr_radius": 1e-8}
 _ROWS: tuple[tuple[str, str, Callable[..., object]], ...] = (
     ("descend", "descend", descend_default),
     ("descend CMAES", "descend", descend_cmaes),
+    ("descend noisy", "descend", descend_noisy),
     ("pycma IPOP", "cma", pycma),
+    ("pycma mixed", "cma", pycma_mixed),
+    ("pycma separable", "cma", pycma_separable),
+    ("pycma noise", "cma", pycma_noise),
+    ("cmaes mixed", "cmaes", cmaes_mixed),
+    ("cmaes adaptive", "cmaes", cmaes_adaptive),
     ("cmaes IPOP", "cmaes", cmaes),
     ("scipy BFGS", "scipy", scipy("BFGS", _BFGS)),
+    ("scipy L-BFGS-B", "scipy", scipy("L-BFGS-B", _LBFGSB, bounded=True)),
     ("scipy COBYQA", "scipy", scipy("COBYQA", _COBYQA, bounded=True)),
     ("scipy DE", "scipy", scipy_de),
     ("nlopt BOBYQA", "nlopt", nlopt_bobyqa),

@@ -34,6 +34,12 @@ _SIGMA = 0.2
 """The first standard deviation of a run, in typical lengths."""
 _WIDER = 2
 """Points of the first run's generations, in terms of the usual number: what comes to it is no smooth bowl."""
+POINTS_UNDER_NOISE = 2
+"""Points of a generation where losses are noisy, in terms of the usual number. Three times as many gain no more."""
+STEADY = Uncertainty(growth=1.0)
+"""Points are asked twice and ranked by both losses, but steps do not grow: as generations are large and recombination
+averages, growth costs more than it gains. Measured on BBOB functions 1, 8, 10, 14, 17 and 21, d = 5 and 10, with
+g exp(N), Cauchy and additive noise: more targets are met in all of them but the last, where it is a draw."""
 _SMALL = 3
 """Large runs get so many times the evaluations of small ones."""
 
@@ -133,10 +139,10 @@ def _answers_twice(archive: Archive) -> Generator[Tensor, Tensor, bool]:
 
 def _noisy(archive: Archive, domain: Domain, key: Key) -> Turns:
     """CMA-ES that asks some points twice, begun again with twice as many points whenever it ends."""
-    popsize = default_popsize(archive.dim)
+    popsize = POINTS_UNDER_NOISE * default_popsize(archive.dim)
     x, k = archive.outside(archive.at_best), 0
     while True:
-        method = CMAES(popsize=popsize, noise=Uncertainty())
+        method = CMAES(popsize=popsize, noise=STEADY)
         state = method.init(x, key.fold(k), domain)
         while not state.done:
             state, xs = method.ask(state)

@@ -8,7 +8,9 @@ What differs from the textbook, measured on instances 1 and 2 of BBOB at d = 10 
   direction that nobody has seen yet is softer than the ones seen, which were the steepest; a step that is too long
   costs one evaluation, and one that is too short costs a gradient, which is d. With |s|^2 / s.y alone or s.y / |y|^2,
   rotated ellipsoids with a condition of 1e6 take twice as long; with 1e4 times as much, rounder functions take a
-  third longer.
+  third longer. In many dimensions the first d steps are all that one waits for, and there |s| / |y|, which lies
+  between the soft directions and the steep ones, is better on six functions of seven at d = 80 and d = 160 (bent cigar,
+  discus, step ellipsoid, Rosenbrock ... after 100 d evaluations), and on three of seven at d = 40.
 - A difference steps so far along a coordinate that the loss changes by the root of its rounding, as H knows.
 - Where a straight line fits three values, the minimum is where it leaves the box.
 - What a step gains is compared with what the model has promised, |g.p| / 2. On most smooth functions the mean
@@ -34,6 +36,8 @@ _GROWTH = 4.0
 """How many times as long as the last step the next one may be."""
 _SURPLUS = 10.0
 """By how much the first H is taken to be larger than what was seen."""
+_MANY = 60
+"""The dimension from which on the first H is |s| / |y|."""
 _FORGETFUL = 2
 """The first so many steps per dimension are learned anew whenever the first H changes; at most 100."""
 _SUFFICIENT = 1e-4
@@ -208,8 +212,11 @@ class Secant:
         inverse, pairs = self.inverse, self._pairs[-1:]
         if inverse is None or (not self._informed and len(self._pairs) <= min(100, _FORGETFUL * self.archive.dim)):
             pairs = self._pairs
-            softest = max(float(a @ a) / float(a @ b) for a, b in pairs)
-            inverse = torch.eye(len(s), dtype=s.dtype) * (_SURPLUS * softest)
+            if len(s) < _MANY:
+                softness = _SURPLUS * max(float(a @ a) / float(a @ b) for a, b in pairs)
+            else:
+                softness = float(s.norm()) / float(y.norm())
+            inverse = torch.eye(len(s), dtype=s.dtype) * softness
         for a, b in pairs:
             inverse = bfgs(inverse, a, b)
         self.inverse = inverse
