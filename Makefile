@@ -10,10 +10,10 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run digits test slow lint format docs bench clean
+.PHONY: help run digits test slow lint format docs bench bench-bbob clean
 
 help:  ## list these targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
 
 run: $(VENV)/.has-examples $(VENV)/.has-snippets  ## fine-tune a sentence encoder with forward passes only; writes a report
 	$(BIN)/python -m examples.sentiment
@@ -41,6 +41,9 @@ docs: $(VENV)/.has-docs  ## build the documentation into site/, running every bl
 
 bench: $(VENV)/.has-bench  ## measure descend beside its peers
 	$(BIN)/python benchmarks/run.py
+
+bench-bbob: $(VENV)/.has-bench  ## measure black-box search beside its peers on BBOB; takes hours, goes on where it was
+	$(BIN)/python benchmarks/bbob.py
 
 clean:  ## remove .venv, site and caches
 	rm -rf $(VENV) site out .cache .pytest_cache .ruff_cache

@@ -11,7 +11,10 @@ from importlib import import_module
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ["overhead", "finite_difference", "smoothing", "memory", "noise", "rosenbrock", "forward_only"]
+NAMES = [
+    *("overhead", "finite_difference", "smoothing", "memory", "noise", "rosenbrock", "forward_only"),
+    *("search_overhead", "population_speed", "pareto", "combinatorial"),
+]
 
 
 def heading() -> str:
@@ -30,6 +33,12 @@ def heading() -> str:
     )
 
 
+def kept(text: str) -> str:
+    """The sections that this command does not make: they take hours, and name their own commit and command."""
+    parts = text.split("\n## ")[1:]
+    return "".join(f"\n## {part}" for part in parts if part.split("\n")[0] not in NAMES)
+
+
 def main(names: list[str]) -> None:
     file = HERE / "RESULTS.md"
     sections = {}
@@ -37,7 +46,8 @@ def main(names: list[str]) -> None:
         print(f"\n== {name}", flush=True)
         sections[name] = import_module(name).main()
     if names == NAMES:
-        file.write_text(heading() + "".join(f"\n## {name}\n\n{text}" for name, text in sections.items()))
+        written = "".join(f"\n## {name}\n\n{text}" for name, text in sections.items())
+        file.write_text(heading() + written + kept(file.read_text()))
         print(f"written to {file}")
 
 

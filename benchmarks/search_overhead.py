@@ -93,7 +93,7 @@ def microseconds(
     return {name: median(times) for name, times in taken.items()}
 
 
-def main():
+def main() -> str:
     torch.set_num_threads(1)
     peers = {"pycma": ("cma", pycma), "cmaes": ("cmaes", cmaes)}
     here = {name: make for name, (package, make) in peers.items() if importlib.util.find_spec(package)}
@@ -110,7 +110,7 @@ def main():
             cells = [cell for name in here for cell in (each[name], f"{own / each[name]:.2f}")]
             rows.append([f"{covariance}, d = {d}", own, TARGETS[covariance, d], *cells])
     heads = [head for name in here for head in (name, "descend / it")]
-    table("Microseconds an evaluation", ["covariance and dimension", "descend", "target", *heads], rows)
+    return table("Microseconds an evaluation", ["covariance and dimension", "descend", "target", *heads], rows)
 
 
 if __name__ == "__main__":
