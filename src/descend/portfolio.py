@@ -14,7 +14,7 @@ from torch import Tensor
 from descend.errors import InvalidValue
 from descend.key import Key
 from descend.model.relay import POINTS_UNDER_NOISE, STEADY, Relay
-from descend.population.base import AskTell, check_point, whole
+from descend.population.base import Around, AskTell, check_point, whole
 from descend.population.cma import CMAES
 from descend.population.cma_rates import default_popsize
 from descend.population.differential import DifferentialEvolution
@@ -129,7 +129,7 @@ def choose(facts: Facts) -> tuple[AskTell[Any], str]:
 
 
 @as_state
-class Chosen:
+class Chosen(Around):
     """The facts by which a method was chosen, why, and the state of that method, whose fields it shows."""
 
     facts: Facts
@@ -160,26 +160,6 @@ class Chosen:
     def t(self) -> int:
         """How often it was told."""
         return self.inner.t
-
-    @property
-    def asked(self) -> int:
-        """Questions so far."""
-        return self.inner.asked
-
-    @property
-    def key(self) -> Key:
-        """Of everything random."""
-        return self.inner.key
-
-    @property
-    def domain(self) -> Domain:
-        """Where points may lie."""
-        return self.inner.domain
-
-    @property
-    def done(self) -> str:
-        """Why there is nothing more to ask, else ""."""
-        return self.inner.done
 
 
 @dataclass(frozen=True)

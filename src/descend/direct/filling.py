@@ -17,7 +17,7 @@ from torch.quasirandom import SobolEngine
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, whole
+from descend.population.base import AskTell, Searching, check_point, found, whole
 from descend.space.domain import Domain
 from descend.tree import state
 
@@ -25,19 +25,10 @@ __all__ = ["Filling", "FillingState", "Halton", "LatinHypercube", "Sobol", "Unif
 
 
 @state
-class FillingState:
+class FillingState(Searching):
     """Where a design stands: the fields of `Search`; start (d,), about which unbounded coordinates spread; block (m,
     d), the points that come next, the first of which has the number `first`."""
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     start: Tensor
     block: Tensor
     first: int

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue, ShapeMismatch
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, whole
+from descend.population.base import AskTell, Searching, check_point, found, whole
 from descend.space.domain import Domain
 from descend.tree import state
 
@@ -16,18 +16,9 @@ __all__ = ["Grid", "GridState"]
 
 
 @state
-class GridState:
+class GridState(Searching):
     """The fields of `Search`; told, how many of the questions have been answered."""
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     told: int
 
 

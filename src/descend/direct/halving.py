@@ -16,7 +16,7 @@ from torch import Tensor
 from descend.direct.filling import Uniform
 from descend.errors import CompositionError, InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, asks_for_values, check_point, whole
+from descend.population.base import AskTell, Searching, asks_for_values, check_point, whole
 from descend.population.shaping import order, settled
 from descend.space.domain import Domain
 from descend.tree import state
@@ -27,7 +27,7 @@ _LEVELS = 4
 
 
 @state
-class HalvingState:
+class HalvingState(Searching):
     """Where the race stands: the fields of `Search`, x being the best of those with the largest budget so far.
 
     Fields: proposals, the state of the method that proposes; ladder (k,), the budgets; places (n, d - 1), what it
@@ -36,15 +36,6 @@ class HalvingState:
     of each; reached, the level of x, -1 at first; spent, the sum of all budgets asked for.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     proposals: Any
     ladder: Tensor
     places: Tensor

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, positive, whole
+from descend.population.base import AskTell, Searching, check_point, found, positive, whole
 from descend.population.breeding import SHUFFLES, check_names, shuffled
 from descend.population.cooling import LAWS, Adaptive, Clock, Geometric, Logarithmic, Reciprocal, Schedule, Visiting
 from descend.population.kinds import Kinds, another, keyed, kinds, tours
@@ -30,7 +30,7 @@ _WANTED = 0.44
 
 
 @state
-class AnnealingState:
+class AnnealingState(Searching):
     """The chains.
 
     Fields: those of `Search`; points (n, d), where they are, and losses (n,), +inf where unknown; moves (n,) int64,
@@ -41,15 +41,6 @@ class AnnealingState:
     All but points and width are on the CPU.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     points: Tensor
     losses: Tensor
     moves: Tensor

@@ -17,8 +17,20 @@ from descend.key import Key
 from descend.oracle import Asks, Oracle
 from descend.population.shaping import settled
 from descend.space.domain import Domain
+from descend.tree import state as as_state
 
-__all__ = ["AskTell", "Found", "Search", "asks_for_values", "check_point", "found", "positive", "whole"]
+__all__ = [
+    "Around",
+    "AskTell",
+    "Found",
+    "Search",
+    "Searching",
+    "asks_for_values",
+    "check_point",
+    "found",
+    "positive",
+    "whole",
+]
 
 
 class Search(Protocol):
@@ -47,6 +59,47 @@ class Search(Protocol):
     def domain(self) -> Domain: ...
     @property
     def done(self) -> str: ...
+
+
+@as_state
+class Searching:
+    """What the states of methods begin with: the fields of `Search`."""
+
+    x: Tensor
+    value: float
+    loss: float
+    rejected: int
+    t: int
+    asked: int
+    key: Key
+    domain: Domain
+    done: str
+
+
+class Around:
+    """Base of the states of methods around a method, in `inner`: what its questions are is what that one asks."""
+
+    inner: Any
+
+    @property
+    def asked(self) -> int:
+        """The number of questions so far."""
+        return self.inner.asked
+
+    @property
+    def key(self) -> Key:
+        """Of everything random."""
+        return self.inner.key
+
+    @property
+    def domain(self) -> Domain:
+        """Where points may lie."""
+        return self.inner.domain
+
+    @property
+    def done(self) -> str:
+        """Why there is nothing more to ask, else ""."""
+        return self.inner.done
 
 
 S = TypeVar("S", bound=Search)

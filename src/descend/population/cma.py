@@ -14,7 +14,7 @@ from torch import Tensor
 
 from descend.errors import CompositionError, InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, positive, whole
+from descend.population.base import AskTell, Searching, check_point, positive, whole
 from descend.population.cma_rates import default_popsize
 from descend.population.cma_update import Gaussian, begin, draw, learn, shortened
 from descend.population.covariance import Covariance, Full, Separable
@@ -37,7 +37,7 @@ _PENDING = 8
 
 
 @as_state
-class CMAState:
+class CMAState(Searching):
     """Where CMA-ES stands: the fields of `Search`, and those that follow.
 
     Fields:
@@ -47,15 +47,6 @@ class CMAState:
         waiting_xs, waiting_losses: (k, d), (k,), answers that are not yet a generation. signal: that of `lr_adapt`.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     gauss: Gaussian
     trace: Trace
     stretch: Tensor

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found
+from descend.population.base import AskTell, Searching, check_point, found
 from descend.population.shaping import settled
 from descend.space.domain import Domain
 from descend.tree import state as as_state
@@ -47,7 +47,7 @@ class _Log(list[Tensor]):
 
 
 @as_state
-class Talk:
+class Talk(Searching):
     """Where a conversation stands.
 
     Fields: those of `Search`; start (d,); answers, the losses (m,) of every turn that is complete; told (m,), those of
@@ -55,15 +55,6 @@ class Talk:
     its points were handed out.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     start: Tensor
     answers: list[Tensor]
     told: Tensor | None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, whole
+from descend.population.base import AskTell, Searching, check_point, found, whole
 from descend.population.mutation import Mutation, as_mutation
 from descend.population.sampling import check_popsize, fold_
 from descend.population.shaping import settled
@@ -29,7 +29,7 @@ BLOCK = 2**16
 
 
 @state
-class DifferentialState:
+class DifferentialState(Searching):
     """The members and what they have learned.
 
     Fields: those of `Search`; losses (n,) float64 on the CPU, of the members, +inf where unknown; pool (n + a, d), the
@@ -38,15 +38,6 @@ class DifferentialState:
     all is continuous; memory, turn: of the adaptation, and how often it has learned.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     losses: Tensor
     pool: Tensor
     stored: int

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, whole
+from descend.population.base import AskTell, Searching, check_point, found, whole
 from descend.population.breeding import Breeding, check_names
 from descend.population.sampling import check_popsize
 from descend.population.shaping import settled
@@ -51,22 +51,13 @@ SELECTIONS: dict[str, Callable[[Tensor, int, Key], Tensor]] = {
 
 
 @state
-class GeneticState:
+class GeneticState(Searching):
     """The members, best first, none twice and none that failed.
 
     Fields: those of `Search`; population (k, d), k <= popsize, and losses (k,) float64 on the CPU; design (popsize, d),
     the first points; brood (j, d) and brood_losses (j,), answers that wait until their generation is complete.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     population: Tensor
     losses: Tensor
     design: Tensor

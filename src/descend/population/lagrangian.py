@@ -21,7 +21,7 @@ from torch import Tensor
 from descend.errors import CompositionError
 from descend.key import Key
 from descend.oracle.template import parameter_names
-from descend.population.base import AskTell
+from descend.population.base import Around, AskTell
 from descend.population.shaping import best, order, settled
 from descend.space import Space
 from descend.space.constraint import Constraint, as_constraints, check_weights, excesses
@@ -36,7 +36,7 @@ _URGENCY = 1.1
 
 
 @state
-class LagrangianState:
+class LagrangianState(Around):
     """The method's own state, and what is known of the constraints.
 
     Fields: x (d,), the best feasible point, or the one with the least violation while there is none; value, f(x), NaN
@@ -56,22 +56,6 @@ class LagrangianState:
     omega: Tensor
     excess: Tensor
     height: float
-
-    @property
-    def asked(self) -> int:
-        return self.inner.asked
-
-    @property
-    def key(self) -> Key:
-        return self.inner.key
-
-    @property
-    def domain(self) -> Domain:
-        return self.inner.domain
-
-    @property
-    def done(self) -> str:
-        return self.inner.done
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from descend.key import Key
-from descend.population.base import AskTell, check_point, positive
+from descend.population.base import AskTell, Searching, check_point, positive
 from descend.population.normals import normals
 from descend.population.shaping import settled
 from descend.space.domain import Domain
@@ -29,22 +29,13 @@ _TARGET, _SMOOTHING, _THRESHOLD = 2 / 11, 1 / 12, 0.44
 
 
 @as_state
-class OnePlusOneState:
+class OnePlusOneState(Searching):
     """The fields of `Search`, and those that follow.
 
     Fields: sigma, the step in units of the typical lengths; rate, the smoothed rate of successes; idle, the answers
     since the last better point; factor A (d, d) and path (d,) of the covariance, empty where it is not learned.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     sigma: float
     rate: float
     idle: int

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, asks_for_values, check_point, found, whole
+from descend.population.base import AskTell, Searching, asks_for_values, check_point, found, whole
 from descend.space.domain import Domain
 from descend.tree import state as as_state
 
@@ -120,19 +120,10 @@ _SCHEDULES: dict[str, Schedule] = {"plain": Plain(), "ipop": IPOP(), "bipop": BI
 
 
 @as_state
-class RestartsState:
+class RestartsState(Searching):
     """The fields of `Search`, and: inner, the state of the present run, whose first ticket is `began`; run, what it is
     like; past, the runs before; start (d,), where the first one began."""
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     inner: Any
     began: int
     run: Run

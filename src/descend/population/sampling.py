@@ -20,7 +20,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import Found
+from descend.population.base import Found, Searching
 from descend.population.shaping import settled
 from descend.space.domain import Domain
 from descend.tree import state
@@ -50,7 +50,7 @@ __all__ = [
 
 
 @state
-class Cloud:
+class Cloud(Searching):
     """What the states of the methods that sample around a mean have in common.
 
     Fields: those of `Search`; mean (d,), the middle of the distribution, inside the domain; noise, the normal numbers
@@ -58,15 +58,6 @@ class Cloud:
     answers have come since; inner (m, d), the last points asked as they were before the domain moved them, or None.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     mean: Tensor
     noise: Tensor | None
     fresh: int

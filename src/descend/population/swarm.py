@@ -17,7 +17,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, positive
+from descend.population.base import AskTell, Searching, check_point, found, positive
 from descend.population.sampling import check_popsize, fold_
 from descend.population.shaping import settled
 from descend.population.slots import guests, of_slots
@@ -56,22 +56,13 @@ TOPOLOGIES = {"global": everybody, "ring": ring, "von-neumann": von_neumann}
 
 
 @state
-class SwarmState:
+class SwarmState(Searching):
     """The particles.
 
     Fields: those of `Search`; position, velocity (n, d); own (n, d), the best point of each; losses (n,) float64 on
     the CPU, theirs, +inf where unknown.
     """
 
-    x: Tensor
-    value: float
-    loss: float
-    rejected: int
-    t: int
-    asked: int
-    key: Key
-    domain: Domain
-    done: str
     position: Tensor
     velocity: Tensor
     own: Tensor
