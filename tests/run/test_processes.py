@@ -147,10 +147,10 @@ class Deadly:
 
 @pytest.mark.slow
 def test_an_objective_that_kills_every_worker_at_once_is_given_up() -> None:
-    deadly = Deadly()
+    deadly, others = Deadly(), set(multiprocessing.active_children())  # those of a pool that other tests share
     with Processes(1) as executor, pytest.raises(CompositionError, match=r"before they had loaded.*exit code 3"):
         executor.values(lambda x, key: float(deadly is None), XS, Key(0))
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
 
 
 SCRIPT = """

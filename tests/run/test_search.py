@@ -14,7 +14,10 @@ from descend.key import Key
 from descend.oracle import Function
 from descend.population.cma import CMAES
 from descend.population.local_search import LocalSearch
+from descend.population.pgpe import PGPE
 from descend.population.racing import Racing
+from descend.population.snes import SNES
+from descend.population.uncertainty import Uncertainty
 from descend.run import Evaluations, Serial, minimize
 from descend.space import Choice, Float, Int, Permutation, Space, When, as_space
 
@@ -132,6 +135,28 @@ def test_a_method_that_knows_of_noise_recommends_by_mean() -> None:
     assert torch.equal(result.x, result.last_x)
     assert min(value for _, value in last if not math.isnan(value)) < 0.0  # a lucky mean, in the beginning or later
     assert torch.equal(result.x, last[-1][0])
+
+
+@pytest.mark.parametrize(
+    "method", [SNES(noisy=True), PGPE(noisy=True), CMAES(noise=Uncertainty())], ids=["SNES", "PGPE", "CMAES"]
+)
+def test_told_of_noise_a_method_returns_its_last_mean_and_not_the_luckiest_one(method: Any) -> None:
+    for key in range(4):
+        means = []
+        result = minimize(
+            Function(noisy, keyed=True, batched=False), torch.zeros(5, dtype=torch.float64), method=method,
+            until=Evaluations(900), key=key, callback=lambda progress, kept=means: kept.append(progress.x),
+        )  # fmt: skip
+        assert torch.equal(result.x, means[-1])
+        assert bowl(result.x) < bowl(torch.zeros(5)) / 2
+
+
+def test_a_search_under_noise_does_not_take_what_it_cannot_know_for_a_plateau() -> None:
+    """Where no exact value is known, what counts is the mean loss near the recommended point, and that falls."""
+    far = torch.full((5,), 30.0, dtype=torch.float64)
+    result = minimize(Function(noisy, keyed=True, batched=False), far, key=0)
+    assert result.total > 1000
+    assert bowl(result.x) < 10.0
 
 
 def test_an_oracle_of_coordinates_is_searched_over_the_space_that_names_them() -> None:

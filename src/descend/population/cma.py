@@ -125,6 +125,10 @@ class CMAES(AskTell[CMAState]):
             return Full(patience=0.0)
         return _FAMILIES[self.covariance] if isinstance(self.covariance, str) else self.covariance
 
+    @property
+    def recommends(self) -> bool:
+        return self.noise is not None
+
     def batch(self, state: CMAState) -> int:
         n = self._points(state)
         return n if self.noise is None else n + self.noise.again(n)

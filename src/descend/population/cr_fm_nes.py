@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found
+from descend.population.base import check_point
+from descend.population.cma_rates import default_popsize
 from descend.population.sampling import (
     Cloud,
+    Sampler,
     check_popsize,
     check_spread,
     collapsed,
@@ -25,7 +27,6 @@ from descend.population.sampling import (
     kept,
     limited,
     mirrored_noise,
-    noisy_found,
     put,
     shared_by_rank,
     shortened,
@@ -52,7 +53,7 @@ class CRFMNESState(Cloud):
 
 
 @dataclass(frozen=True)
-class CRFMNES(AskTell[CRFMNESState]):
+class CRFMNES(Sampler[CRFMNESState]):
     """Cost-reduced fast-moving natural evolution strategy: hundreds of dimensions, scaled differently and one valley.
 
     Where `SNES` sees coordinates only, this one also learns one long direction that crosses them, at the same cost
@@ -97,7 +98,7 @@ class CRFMNES(AskTell[CRFMNESState]):
         )  # fmt: skip
 
     def batch(self, state: CRFMNESState) -> int:
-        n = self.popsize or 4 + int(3 * math.log(state.mean.numel()))
+        n = self.popsize or default_popsize(state.mean.numel())
         return n if self.popsize else n + n % 2
 
     def ask(self, state: CRFMNESState, n: int | None = None) -> tuple[CRFMNESState, Tensor]:
@@ -137,9 +138,7 @@ class CRFMNES(AskTell[CRFMNESState]):
         sigma, factors, within = limited(sigma, sigma * scales * (1 + v * v).sqrt(), state.limits)
         if factors is not None:
             scales = scales * factors
-        at = found(state, xs, losses)
-        if self.noisy:
-            at = noisy_found(at, mean, losses)
+        at = self.concluded(state, xs, losses, mean)
         return replace(
             state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1, mean=mean, fresh=0,
             done=collapsed(mean, within, state.domain.scale), sigma=sigma, scales=scales, direction=v,

@@ -19,15 +19,15 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found
+from descend.population.base import check_point
 from descend.population.sampling import (
     Cloud,
+    Sampler,
     check_popsize,
     check_spread,
     collapsed,
     drawn,
     first_spread,
-    noisy_found,
     put,
     spread_limits,
     unmoved,
@@ -48,7 +48,7 @@ class CrossEntropyState(Cloud):
 
 
 @dataclass(frozen=True)
-class CrossEntropy(AskTell[CrossEntropyState]):
+class CrossEntropy(Sampler[CrossEntropyState]):
     """The cross-entropy method with independent normal coordinates: simple, sturdy, for planning and policies.
 
     Args:
@@ -109,7 +109,7 @@ class CrossEntropy(AskTell[CrossEntropyState]):
     def tell(
         self, state: CrossEntropyState, xs: Tensor, losses: Tensor, tickets: Tensor | None = None
     ) -> CrossEntropyState:
-        at, mean, sigma = found(state, xs, losses), state.mean, state.sigma
+        mean, sigma = state.mean, state.sigma
         few, full = (max(2, round(self.elite * n)) for n in (len(xs), self.batch(state)))
         fine = settled(losses)
         if float(fine.min()) < float(fine.max()) and len(xs) > 1:  # a constant objective says nothing
@@ -121,8 +121,7 @@ class CrossEntropy(AskTell[CrossEntropyState]):
             sigma = sigma.lerp((best - state.mean).square_().mean(0).sqrt_(), rate)
             extra = self.noise(state.t) if callable(self.noise) else self.noise
             sigma = torch.hypot(sigma, extra * state.domain.scale).clamp(*state.limits)
-        if self.noisy:
-            at = noisy_found(at, mean, losses)
+        at = self.concluded(state, xs, losses, mean)
         return replace(
             state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1, mean=mean, fresh=0,
             sigma=sigma, done=collapsed(mean, sigma, state.domain.scale),

@@ -16,15 +16,15 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found
+from descend.population.base import check_point
 from descend.population.sampling import (
     Cloud,
+    Sampler,
     check_popsize,
     check_spread,
     collapsed,
     drawn,
     first_spread,
-    noisy_found,
     put,
     spread_limits,
     unmoved,
@@ -54,7 +54,7 @@ class EstimationOfDistributionState(Cloud):
 
 
 @dataclass(frozen=True)
-class EstimationOfDistribution(AskTell[EstimationOfDistributionState]):
+class EstimationOfDistribution(Sampler[EstimationOfDistributionState]):
     """UMDA and EMNA: choices and small integers by how often the best have a value, the rest by a normal distribution.
 
     For mixed and discrete problems with more evaluations than a model-based search could think through, where values
@@ -137,7 +137,7 @@ class EstimationOfDistribution(AskTell[EstimationOfDistributionState]):
     def tell(
         self, state: EstimationOfDistributionState, xs: Tensor, losses: Tensor, tickets: Tensor | None = None
     ) -> EstimationOfDistributionState:
-        at, fine = found(state, xs, losses), settled(losses)
+        fine = settled(losses)
         few, full = (max(2, round(self.elite * n)) for n in (len(xs), self.batch(state)))
         mean, factor, chances = state.mean, state.factor, state.chances
         if len(xs) > 1 and float(fine.min()) < float(fine.max()):  # a constant objective says nothing
@@ -147,7 +147,8 @@ class EstimationOfDistribution(AskTell[EstimationOfDistributionState]):
             chances = self._counts(state, best, rate)
             factor = self._spread(state, best - mean, rate)
             mean = state.domain.clip(mean.lerp(best.mean(0), rate))
-        at = noisy_found(at, self._likeliest(state, mean, chances), losses) if self.noisy else at
+        likeliest = self._likeliest(state, mean, chances) if self.noisy else mean
+        at = self.concluded(state, xs, losses, likeliest)
         spread = torch.linalg.vector_norm(factor, dim=1) if self.joint else factor
         return replace(
             state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1, mean=mean, fresh=0,

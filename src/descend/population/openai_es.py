@@ -15,13 +15,13 @@ from torch import Tensor
 
 from descend.key import Key
 from descend.oracle import Oracle
-from descend.population.base import AskTell, check_point, found, positive
+from descend.population.base import check_point, positive
 from descend.population.sampling import (
     Cloud,
+    Sampler,
     check_popsize,
     kept,
     mirrored,
-    noisy_found,
     pairs_of,
     put,
     shortened,
@@ -45,7 +45,7 @@ class OpenAIESState(Cloud):
 
 
 @dataclass(frozen=True)
-class OpenAIES(AskTell[OpenAIESState]):
+class OpenAIES(Sampler[OpenAIESState]):
     """The evolution strategy for very many dimensions and very many noisy evaluations at once.
 
     The distribution never changes its size, so it ends a distance of some lr from the optimum, unless
@@ -114,11 +114,9 @@ class OpenAIES(AskTell[OpenAIESState]):
         direction, memory = self.transform(gradient, state.memory, at)
         length = _at(self.lr, state.t) * min(1.0, n / self.batch(state))
         mean = state.domain.clip(torch.addcmul(state.mean, state.domain.scale, direction, value=-length))
-        best = found(state, xs, losses)
-        if self.noisy:
-            best = noisy_found(best, mean, losses)
+        at = self.concluded(state, xs, losses, mean)
         return replace(
-            state, x=best.x, value=best.value, loss=best.loss, rejected=best.rejected, t=state.t + 1, mean=mean,
+            state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1, mean=mean,
             fresh=0, memory=memory,
         )  # fmt: skip
 

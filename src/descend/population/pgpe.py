@@ -16,16 +16,16 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, positive
+from descend.population.base import check_point, positive
 from descend.population.sampling import (
     Cloud,
+    Sampler,
     check_popsize,
     check_spread,
     collapsed,
     first_spread,
     kept,
     mirrored,
-    noisy_found,
     pairs_of,
     put,
     shared_by_rank,
@@ -49,7 +49,7 @@ class PGPEState(Cloud):
 
 
 @dataclass(frozen=True)
-class PGPE(AskTell[PGPEState]):
+class PGPE(Sampler[PGPEState]):
     """Parameter-exploring policy gradients with ClipUp: large and noisy problems, such as policies with many weights.
 
     Losses count by their centred ranks. The mean moves by a step of a fixed length with momentum, so a gradient's
@@ -133,9 +133,7 @@ class PGPE(AskTell[PGPEState]):
         mean = state.domain.clip(state.mean + part * v)
         change = (even @ z.square_()).mul_(self.rate * part).clamp_(-0.2, 0.2)
         sigma = (state.sigma * change.exp_()).clamp_(*state.limits)
-        at = found(state, xs, losses)
-        if self.noisy:
-            at = noisy_found(at, mean, losses)
+        at = self.concluded(state, xs, losses, mean)
         return replace(
             state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1, mean=mean, fresh=0,
             done=collapsed(mean, sigma, scale), sigma=sigma, velocity=v,

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.key import Key
-from descend.population.base import Found, Searching
+from descend.population.base import AskTell, Found, Searching, found, whole
 from descend.population.shaping import settled
 from descend.space.domain import Domain
 from descend.tree import state
 
 __all__ = [
     "Cloud",
+    "Sampler",
     "check_popsize",
     "check_spread",
     "collapsed",
@@ -37,7 +38,6 @@ __all__ = [
     "limited",
     "mirrored",
     "mirrored_noise",
-    "noisy_found",
     "pairs_of",
     "put",
     "repaired",
@@ -62,6 +62,28 @@ class Cloud(Searching):
     noise: Tensor | None
     fresh: int
     inner: Tensor | None
+
+
+C = TypeVar("C", bound=Cloud)
+
+
+class Sampler(AskTell[C]):
+    """Base of these methods: under noise they recommend the mean of the distribution."""
+
+    noisy: bool
+
+    @property
+    def recommends(self) -> bool:
+        return self.noisy
+
+    def concluded(self, state: C, xs: Tensor, losses: Tensor, mean: Tensor) -> Found:
+        """What answers (n, d), (n,) say: the best point so far or, where losses are noisy, never the luckiest one but
+        the mean (d,), and the mean of these losses."""
+        at = found(state, xs, losses)
+        if not self.noisy:
+            return at
+        fine = losses[losses.isfinite()]
+        return Found(mean, math.nan, float(fine.mean()) if len(fine) else math.nan, at.rejected)
 
 
 def first_spread(domain: Domain, sigma: float | None) -> Tensor:
@@ -152,9 +174,6 @@ def repaired(domain: Domain, xs: Tensor) -> Tensor:
             once = bool(((low >= domain.lower - width) & (high <= domain.upper + width)).all())
             xs = fold_(xs.clone(), domain) if once else domain.mirror(xs)
     return domain.centre(xs)
-
-
-C = TypeVar("C", bound=Cloud)
 
 
 def fold_(xs: Tensor, domain: Domain) -> Tensor:
@@ -256,19 +275,10 @@ def collapsed(mean: Tensor, sigma: Tensor, scale: Tensor) -> str:
     return "no sample differs from the mean any more" if bool((sigma <= least).all()) else ""
 
 
-def noisy_found(at: Found, mean: Tensor, losses: Tensor) -> Found:
-    """What is recommended where losses are noisy: the mean of the distribution, and never the luckiest point."""
-    fine = losses[losses.isfinite()]
-    return Found(mean, math.nan, float(fine.mean()) if len(fine) else math.nan, at.rejected)
-
-
 def check_popsize(owner: object, popsize: int | None, least: int = 2) -> None:
     """Refuse a number of points in a generation that is no whole number >= least; None stands for the default."""
-    if popsize is not None and (type(popsize) is not int or popsize < least):
-        kind = type(owner).__name__
-        raise InvalidValue(
-            f"{kind} needs a whole number popsize >= {least}, got {popsize!r}; write {kind}(popsize={max(20, least)})"
-        )
+    if popsize is not None:
+        whole(owner, "popsize", popsize, least, max(20, least))
 
 
 def check_spread(owner: object, sigma: float | None) -> None:

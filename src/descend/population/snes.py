@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, positive
+from descend.population.base import check_point, positive
+from descend.population.cma_rates import default_popsize
 from descend.population.sampling import (
     Cloud,
+    Sampler,
     check_popsize,
     check_spread,
     collapsed,
     drawn,
     first_spread,
     kept,
-    noisy_found,
     put,
     shared_by_rank,
     shortened,
@@ -44,7 +45,7 @@ class SNESState(Cloud):
 
 
 @dataclass(frozen=True)
-class SNES(AskTell[SNESState]):
+class SNES(Sampler[SNESState]):
     """Separable natural evolution strategies, for many dimensions that are scaled differently but not rotated.
 
     A generation costs O(n d), with no d x d matrix: a thousand coordinates are nothing. On a rotated valley `XNES`
@@ -89,7 +90,7 @@ class SNES(AskTell[SNESState]):
         return SNESState(domain.centre(x), nan, nan, 0, 0, 0, key, domain, "", x.clone(), None, 0, None, sigma, limits)
 
     def batch(self, state: SNESState) -> int:
-        return self.popsize or 4 + int(3 * math.log(state.mean.numel()))
+        return self.popsize or default_popsize(state.mean.numel())
 
     def ask(self, state: SNESState, n: int | None = None) -> tuple[SNESState, Tensor]:
         n = self.batch(state) if n is None else n
@@ -108,9 +109,7 @@ class SNES(AskTell[SNESState]):
         mean = state.domain.clip(torch.addcmul(state.mean, state.sigma, u @ z, value=part))
         # the utilities sum to zero, so the -1 of s^2 - 1 drops out
         sigma = (state.sigma * (u @ z.square_()).mul_(rate / 2).clamp_(-2, 2).exp_()).clamp_(*state.limits)
-        at = found(state, xs, losses)
-        if self.noisy:
-            at = noisy_found(at, mean, losses)
+        at = self.concluded(state, xs, losses, mean)
         return replace(
             state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1, mean=mean, fresh=0,
             done=collapsed(mean, sigma, state.domain.scale), sigma=sigma,

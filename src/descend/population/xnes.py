@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from descend.key import Key
-from descend.population.base import AskTell, check_point, found, positive
+from descend.population.base import check_point, positive
+from descend.population.cma_rates import default_popsize
 from descend.population.sampling import (
     Cloud,
+    Sampler,
     check_popsize,
     check_spread,
     collapsed,
@@ -22,7 +24,6 @@ from descend.population.sampling import (
     first_spread,
     kept,
     limited,
-    noisy_found,
     put,
     shared_by_rank,
     shortened,
@@ -46,7 +47,7 @@ class XNESState(Cloud):
 
 
 @dataclass(frozen=True)
-class XNES(AskTell[XNESState]):
+class XNES(Sampler[XNESState]):
     """Exponential natural evolution strategies: rotated valleys in up to some tens of dimensions.
 
     One update costs a matrix exponential, O(d^3). It knows no evolution path, so `CMAES` needs fewer evaluations on
@@ -92,7 +93,7 @@ class XNES(AskTell[XNESState]):
         )
 
     def batch(self, state: XNESState) -> int:
-        return self.popsize or 4 + int(3 * math.log(state.mean.numel()))
+        return self.popsize or default_popsize(state.mean.numel())
 
     def ask(self, state: XNESState, n: int | None = None) -> tuple[XNESState, Tensor]:
         n = self.batch(state) if n is None else n
@@ -121,9 +122,7 @@ class XNES(AskTell[XNESState]):
         sigma, factors, within = limited(sigma, spread, state.limits)
         if factors is not None:
             shape = shape * factors[:, None]
-        at = found(state, xs, losses)
-        if self.noisy:
-            at = noisy_found(at, mean, losses)
+        at = self.concluded(state, xs, losses, mean)
         return replace(
             state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1, mean=mean, fresh=0,
             done=collapsed(mean, within, state.domain.scale), sigma=sigma, shape=shape,

@@ -83,12 +83,15 @@ class Record:
         """Note one step of a method."""
         refused = after.rejected > self.rejected
         self.steps, self.rejected = self.steps + 1, after.rejected
-        if not refused and math.isnan(before.value):
-            self._offer(_Known(before.x, after.loss))
         known = not math.isnan(after.value)
-        if not (after.x is self.last.x and self.last.exact and after.value == self.last.loss):
-            self.last = _Known(after.x, after.value, known, known and watched.knows(after.x, after.value))
-            self._offer(self.last)
+        if self.recommends:  # x is the result, and all that is known is the loss near it
+            self.best = self.last = _Known(after.x, after.value if known else after.loss, known)
+        else:
+            if not refused and math.isnan(before.value):
+                self._offer(_Known(before.x, after.loss))
+            if not (after.x is self.last.x and self.last.exact and after.value == self.last.loss):
+                self.last = _Known(after.x, after.value, known, known and watched.knows(after.x, after.value))
+                self._offer(self.last)
         loss = after.value if known else after.loss
         progress = Progress(
             self.steps, self.evaluations, time.perf_counter() - self.began, after.value, loss, self.best.loss,
@@ -98,11 +101,7 @@ class Record:
         return progress
 
     def _offer(self, known: _Known) -> None:
-        if (
-            self.recommends
-            or known.loss < self.best.loss
-            or (math.isnan(self.best.loss) and not math.isnan(known.loss))
-        ):
+        if known.loss < self.best.loss or (math.isnan(self.best.loss) and not math.isnan(known.loss)):
             self.best = known
 
     def result(self, oracle: Oracle, reason: str, interrupted: bool) -> Result:
