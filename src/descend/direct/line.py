@@ -43,8 +43,25 @@ class Bracket:
     at_high: float
 
 
+@dataclass(frozen=True)
 class Line(ABC):
-    """How to minimize along a line."""
+    """How to minimize along a line.
+
+    Args:
+        accuracy: > 0, relative to the length of the way from where the line begins; default 0.01, with which a
+            parabola's minimum is missed by 1e-4 of what there is to gain.
+        most: at least 1, evaluations inside of a bracket; default 30.
+
+    Raises:
+        InvalidValue: a number outside its range.
+    """
+
+    accuracy: float = 1e-2
+    most: int = 30
+
+    def __post_init__(self) -> None:
+        positive(self, "accuracy", self.accuracy, 0.01)
+        whole(self, "most", self.most, 1, 30)
 
     def search(self, ray: Ray, loss: float, step: float, low: float, high: float) -> Found:
         """A local minimum on [low, high], which contains 0.
@@ -77,13 +94,6 @@ class Brent(Line):
     Raises:
         InvalidValue: a number outside its range.
     """
-
-    accuracy: float = 1e-2
-    most: int = 30
-
-    def __post_init__(self) -> None:
-        positive(self, "accuracy", self.accuracy, 0.01)
-        whole(self, "most", self.most, 1, 30)
 
     def close_in(self, ray: Ray, bracket: Bracket, step: float) -> Found:
         a, b = bracket.low, bracket.high
@@ -129,13 +139,6 @@ class Golden(Line):
     Raises:
         InvalidValue: a number outside its range.
     """
-
-    accuracy: float = 1e-2
-    most: int = 30
-
-    def __post_init__(self) -> None:
-        positive(self, "accuracy", self.accuracy, 0.01)
-        whole(self, "most", self.most, 1, 30)
 
     def close_in(self, ray: Ray, bracket: Bracket, step: float) -> Found:
         a, x, b, fx = bracket.low, bracket.best, bracket.high, bracket.at_best

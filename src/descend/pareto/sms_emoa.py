@@ -12,8 +12,7 @@ from torch import Tensor
 
 from descend.pareto.base import Crowd, Many, Selection
 from descend.pareto.indicators import contributions
-from descend.pareto.nsga2 import fitting
-from descend.pareto.sorting import crowding
+from descend.pareto.nsga2 import ranked_selection
 from descend.pareto.thinning import by_area, scaled
 
 __all__ = ["SMSEMOA"]
@@ -46,19 +45,7 @@ class SMSEMOA(Many):
     """
 
     def select(self, values: Tensor, violations: Tensor, old: int, state: Crowd) -> Selection:
-        inside, edge, rank = fitting(values, violations, self.popsize)
-        v, room = values.numpy(), self.popsize - len(inside)
-        if 0 < room < len(edge):
-            edge = edge[_thinned(v[edge], room)]
-        keep = np.concatenate([inside, edge])
-        level = rank[keep]
-        distance = np.empty(len(keep))
-        for k in range(int(level.max()) + 1):
-            at = np.flatnonzero(level == k)
-            distance[at] = crowding(torch.from_numpy(v[keep[at]])).numpy()
-        merit = np.empty(len(keep), np.int64)
-        merit[np.lexsort((-distance, level))] = np.arange(len(keep))
-        return Selection(torch.from_numpy(keep), torch.from_numpy(merit))
+        return ranked_selection(values, violations, self.popsize, _thinned)
 
 
 def _thinned(v: np.ndarray, k: int) -> np.ndarray:

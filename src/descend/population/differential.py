@@ -17,7 +17,7 @@ from descend.population.base import AskTell, Searching, check_point, found, whol
 from descend.population.mutation import Mutation, as_mutation
 from descend.population.sampling import check_popsize, fold_
 from descend.population.shaping import settled
-from descend.population.slots import guests, of_slots, slots_of
+from descend.population.slots import guests, of_slots, seat, slots_of
 from descend.population.success import SHADE, Adaptation
 from descend.space.domain import Domain
 from descend.tree import state
@@ -209,10 +209,10 @@ class DifferentialEvolution(AskTell[DifferentialState]):
             xs = xs.clone()
             xs[rows[known]] = state.inner[slots[known]]
         taken = (reached <= parents) & reached.isfinite()
-        _replace(state, slots[taken], xs, rows[taken], fine)
+        seat(state.pool, state.losses, slots[taken], xs, rows[taken], fine)
         if bool((tickets < 0).any()):
             worst, new = guests(tickets, fine, state.losses)
-            _replace(state, worst, xs, new, fine)
+            seat(state.pool, state.losses, worst, xs, new, fine)
         state = replace(
             state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1,
             stored=stored, memory=memory, turn=turn,
@@ -258,14 +258,6 @@ def _differences(pool: Tensor, pairs: list[Tensor], step: Tensor, other: Tensor)
     for r, s in zip(pairs[2::2], pairs[3::2], strict=True):
         step.add_(torch.index_select(pool, 0, r, out=other))
         step.sub_(torch.index_select(pool, 0, s, out=other))
-
-
-def _replace(state: DifferentialState, slots: Tensor, xs: Tensor, rows: Tensor, losses: Tensor) -> None:
-    """Let rows (k,) of xs (n, d) take these slots."""
-    if len(slots):
-        device = xs.device
-        state.pool.index_copy_(0, slots.to(device), xs.index_select(0, rows.to(device)))
-        state.losses[slots] = losses[rows]
 
 
 def _ended(state: DifferentialState) -> DifferentialState:

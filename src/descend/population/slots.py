@@ -6,7 +6,7 @@ So answers may come in any order and any number, late ones included; the best of
 import torch
 from torch import Tensor
 
-__all__ = ["guests", "of_slots", "slots_of"]
+__all__ = ["guests", "of_slots", "seat", "slots_of"]
 
 
 def slots_of(asked: int, n: int, size: int) -> Tensor:
@@ -48,3 +48,10 @@ def guests(tickets: Tensor, losses: Tensor, standing: Tensor) -> tuple[Tensor, T
     slots = standing.argsort(descending=True, stable=True)[: len(rows)]
     better = losses[rows] < standing[slots]
     return slots[better], rows[better]
+
+
+def seat(points: Tensor, losses: Tensor, slots: Tensor, xs: Tensor, rows: Tensor, told: Tensor) -> None:
+    """Let rows (k,) of xs (n, d), with their losses told (n,), take slots (k,) of points (p, d), losses (p,)."""
+    if len(slots):
+        points.index_copy_(0, slots.to(xs.device), xs.index_select(0, rows.to(xs.device)))
+        losses[slots] = told[rows]

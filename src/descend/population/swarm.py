@@ -20,7 +20,7 @@ from descend.key import Key
 from descend.population.base import AskTell, Searching, check_point, found, positive
 from descend.population.sampling import check_popsize, fold_
 from descend.population.shaping import settled
-from descend.population.slots import guests, of_slots
+from descend.population.slots import guests, of_slots, seat
 from descend.space.domain import Domain
 from descend.tree import state
 
@@ -172,20 +172,12 @@ class ParticleSwarm(AskTell[SwarmState]):
         tickets = torch.arange(state.asked - len(xs), state.asked) if tickets is None else tickets
         slots, rows = of_slots(tickets, fine, state.losses.shape[0])
         better = fine[rows] < state.losses[slots]
-        _remember(state, slots[better], xs, rows[better], fine)
+        seat(state.own, state.losses, slots[better], xs, rows[better], fine)
         if bool((tickets < 0).any()):
             worst, new = guests(tickets, fine, state.losses)
-            _remember(state, worst, xs, new, fine)
+            seat(state.own, state.losses, worst, xs, new, fine)
         state = replace(state, x=at.x, value=at.value, loss=at.loss, rejected=at.rejected, t=state.t + 1)
         return _ended(state)
-
-
-def _remember(state: SwarmState, slots: Tensor, xs: Tensor, rows: Tensor, losses: Tensor) -> None:
-    """Rows (k,) of xs (n, d) are the best places of these particles from now on."""
-    if len(slots):
-        device = xs.device
-        state.own.index_copy_(0, slots.to(device), xs.index_select(0, rows.to(device)))
-        state.losses[slots] = losses[rows]
 
 
 def _ended(state: SwarmState) -> SwarmState:
