@@ -215,6 +215,9 @@ class Portfolio(AskTell[Chosen]):
     def trusts(self, state: Chosen) -> bool:
         return _chosen(state.facts).trusts(state.inner)
 
+    def described(self, state: Chosen) -> str:
+        return state.why
+
     def batch(self, state: Chosen) -> int:
         return _chosen(state.facts).batch(state.inner)
 

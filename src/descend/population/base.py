@@ -122,6 +122,10 @@ class AskTell(ABC, Generic[S]):
         """Whether its x is a recommendation in this state: always, if it knows of noise from the beginning."""
         return self.recommends
 
+    def described(self, state: S) -> str:
+        """What searches, in words, for the result of a run."""
+        return repr(self)
+
     @abstractmethod
     def init(self, x: Tensor, key: Key, domain: Domain | None = None) -> S:
         """The state before the first question.

@@ -12,7 +12,6 @@ from descend.estimate.gains import GainStep, calibrate
 from descend.estimate.random_directions import RandomDirections
 from descend.key import Key
 from descend.oracle import Asks, Oracle, check_answers
-from descend.portfolio import Portfolio
 from descend.run.method import Method
 from descend.run.until import Evaluations, NoImprovement, Plateau, Rejections, StepNorm, Until
 from descend.step.backtracking import Backtracking
@@ -85,6 +84,9 @@ def compose(
             f"estimator={estimator!r} is not an estimator; write estimator=FiniteDifference() or SPSA()"
         )
     if estimator is None and method is None and Asks.GRADIENT not in oracle.answers:
+        # imported here, because it knows every method, which take longer to import than all the rest of this room
+        from descend.portfolio import Portfolio
+
         method = Portfolio(budget, workers, noisy=bool(oracle.varies & (Asks.VALUE | Asks.VALUES)))
     lifted = oracle if estimator is None else estimator(oracle)
     if method is None:

@@ -14,7 +14,6 @@ from descend.oracle.encode import Encoded
 from descend.oracle.function import Executor
 from descend.oracle.wrap import Wrapped
 from descend.population.base import AskTell
-from descend.portfolio import Chosen
 from descend.run.compose import Composition, compose, default_budget, default_until
 from descend.run.method import Method
 from descend.run.point import Start
@@ -128,10 +127,11 @@ def _drive(
     space = record.start.space  # what the coordinates mean that an oracle is asked about, if it does not say so itself
     domain = space.domain if oracle.domain is None and space is not None else oracle.domain
     state = method.init(record.last.x, record.key, domain)
-    record.method = state.why if isinstance(state, Chosen) else repr(method)
+    search = method if isinstance(method, AskTell) else None
+    record.method = repr(method) if search is None else search.described(state)
     while True:
         before, state = state, method.advance(oracle, state)
-        record.recommends = isinstance(method, AskTell) and method.trusts(state)
+        record.recommends = search is not None and search.trusts(state)
         progress = record.step(before, state, oracle)
         report.show(progress)
         reason, memory = rule(progress, memory)

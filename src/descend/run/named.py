@@ -13,23 +13,23 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from descend import direct, model, population, portfolio, step, transform
 from descend.errors import InvalidValue
 from descend.population.base import AskTell
 
 __all__ = ["from_text", "method_names", "to_text"]
 
-_ROOMS = (population, direct, model, transform, step)
+_ROOMS = ("population", "direct", "model", "transform", "step")
+"""Packages of methods and of what their settings may be; imported where a text is read or written."""
 
 
 @cache
 def _registry() -> dict[str, type]:
     """Every class that may stand in a text, by its name: the hyperparameters that the files of the rooms publish."""
-    modules = [portfolio] + [
-        importlib.import_module(f"{room.__name__}.{file.name}")
-        for room in _ROOMS
-        for file in pkgutil.iter_modules(room.__path__)
-    ]
+    modules = [importlib.import_module("descend.portfolio")]
+    for name in _ROOMS:
+        room = importlib.import_module(f"descend.{name}")
+        files = pkgutil.iter_modules(room.__path__)
+        modules += [importlib.import_module(f"{room.__name__}.{file.name}") for file in files]
     found: dict[str, type] = {}
     for module in modules:
         for name in module.__all__:
