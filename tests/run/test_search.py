@@ -65,6 +65,8 @@ def test_what_says_twice_where_points_lie_is_refused() -> None:
         minimize(cost, SPACE, bounds=(0, 1))
     with pytest.raises(InvalidValue, match=r"a must lie in \[0.0, 1.0\], got 3"):
         minimize(cost, SPACE, start={"a": 3, "n": 2, "kind": "x"})
+    with pytest.raises(CompositionError, match=r"asks for values only, so FiniteDifference\(.* would be ignored"):
+        minimize(cost, SPACE, estimator=FiniteDifference(), method=CMAES())
     with pytest.raises(InvalidValue, match="without one that is x0"):
         minimize(cost, [0.0], start=[1.0])
 

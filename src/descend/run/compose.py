@@ -19,6 +19,7 @@ from descend.transform.secant import BFGS
 
 __all__ = ["Composition", "compose", "default_budget", "default_until"]
 
+_VALUES = Asks.VALUE | Asks.VALUES
 _PATIENCE = 500
 """Evaluations per dimension, and as many more, where nobody sets a budget: some hundred gradients by differences."""
 
@@ -41,7 +42,7 @@ class Composition:
     @property
     def searches(self) -> bool:
         """Whether the method asks for values only, so that its iterate is the best point that it has seen."""
-        return self.method is not None and self.method.needs in Asks.VALUE | Asks.VALUES
+        return self.method is not None and self.method.needs in _VALUES
 
     def begin(self, x: Tensor, key: Key) -> tuple[Oracle, Method[Any]]:
         """The oracle that the method asks, and the method. A calibration makes its evaluations here, at x (d,)."""
@@ -77,7 +78,7 @@ def compose(
 
     Raises:
         MissingAnswer: the estimator or the method needs what the oracle, or the estimator, does not answer.
-        CompositionError: one of them is something else.
+        CompositionError: one of them is something else, or the method has no use for the estimator.
     """
     if estimator is not None and not isinstance(estimator, Estimator):
         raise CompositionError(
@@ -87,7 +88,7 @@ def compose(
         # imported here, because it knows every method, which take longer to import than all the rest of this room
         from descend.portfolio import Portfolio
 
-        method = Portfolio(budget, workers, noisy=bool(oracle.varies & (Asks.VALUE | Asks.VALUES)))
+        method = Portfolio(budget, workers, noisy=bool(oracle.varies & _VALUES))
     lifted = oracle if estimator is None else estimator(oracle)
     if method is None:
         if isinstance(estimator, RandomDirections):
@@ -101,6 +102,11 @@ def compose(
             "write method=Descent(Adam(), lr=0.1)"
         )
     check_answers(method, method.needs, lifted)
+    if estimator is not None and method.needs in _VALUES:
+        raise CompositionError(
+            f"{method!r} asks for values only, so {estimator!r} would be ignored; leave the estimator out, "
+            "or write method=Descent(Adam(), lr=0.1)"
+        )
     return Composition(oracle, estimator, method)
 
 
