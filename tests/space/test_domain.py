@@ -1,6 +1,7 @@
 """Domains: what lies inside, what is reflected, and what a cell means."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from descend.errors import InvalidValue, ShapeMismatch
 from descend.key import Key
+from descend.space import Bool, Choice, Float, Int, Space, When
 from descend.space.domain import Domain
 
 INF = math.inf
@@ -88,3 +90,34 @@ def test_what_means_nothing_is_refused_in_a_sentence(make: object, kind: type[Ex
     with pytest.raises(kind) as error:
         make()  # type: ignore[operator]
     assert words in str(error.value)
+
+
+def test_a_domain_says_which_coordinates_are_there_as_the_points_of_its_space_do() -> None:
+    space = Space(
+        c=Choice("a", "b", "c"),
+        n=Int(1, 64, log=True),
+        d=When("c", ("a", "b"), Int(2, 5)),
+        e=When("d", (2, 3), Float(0, 1)),
+        f=When("n", (3, 64), Space(u=Bool(), v=When("u", True, Float(0, 1)))),
+        one=When("c", "c", Choice("only")),
+    )
+    xs = space.domain.uniform(4000, Key(0), space.middle)
+    expected = [[_is_there(point, name) for name in space.names] for point in space.decode(xs)]
+    there = space.domain.active(xs)
+    assert there.tolist() == expected
+    assert bool((there.any(0) & (there.all(0) == torch.tensor([n in "cn" for n in space.names]))).all())
+    assert bool(Domain.free(xs[0]).active(xs).all())
+
+
+def test_what_is_there_depends_on_the_coordinates_of_the_domain_in_any_dtype() -> None:
+    space = Space(kind=Bool(), rate=When("kind", True, Float(1, 10)))
+    xs = torch.tensor([[0.25, 0.5], [0.75, 0.5], [1.0, 0.5], [0.0, 0.5]])
+    assert space.domain.like(xs).active(xs)[:, 1].tolist() == [False, True, True, False]
+
+
+def _is_there(point: Any, name: str) -> bool:
+    for part in name.split("."):
+        if part not in point:
+            return False
+        point = point[part]
+    return True

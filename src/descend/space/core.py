@@ -12,7 +12,7 @@ from torch import Tensor
 from descend.errors import InvalidValue, ShapeMismatch
 from descend.key import Key, as_key
 from descend.space.block import Row
-from descend.space.domain import Domain
+from descend.space.domain import Domain, Rule
 from descend.space.leaf import Leaf, Misfit, Node, leaf_from_plain, short, writable
 from descend.space.real import Float
 from descend.space.record import Record, When
@@ -100,7 +100,10 @@ class Space:
         sides = torch.from_numpy(axes.lower.copy()), torch.from_numpy(axes.upper.copy())
         cells, unordered = torch.from_numpy(axes.cells.copy()), torch.from_numpy(axes.unordered.copy())
         orders = torch.from_numpy(axes.orders.copy())
-        return Domain.box(*sides, cells=cells, unordered=unordered, orders=orders)
+        rules = tuple(
+            Rule(rule.first, rule.end, rule.parent, torch.from_numpy(rule.intervals.copy())) for rule in axes.rules
+        )
+        return Domain.box(*sides, cells=cells, unordered=unordered, orders=orders, rules=rules)
 
     @property
     def middle(self) -> Tensor:

@@ -12,7 +12,18 @@ from descend.errors import InvalidValue, ShapeMismatch
 from descend.key import Key
 from descend.tree import state
 
-__all__ = ["Domain"]
+__all__ = ["Domain", "Rule"]
+
+
+@state
+class Rule:
+    """Coordinates first, ..., end - 1 are there only where the coordinate `parent` is, and lies in one of some
+    intervals (k, 2) float64, low <= x < high, in the coordinates of the domain."""
+
+    first: int
+    end: int
+    parent: int
+    intervals: Tensor
 
 
 @state
@@ -28,6 +39,7 @@ class Domain:
         orders: (d,) int64: -1, or the number of the permutation of which the coordinate is one item's key: its items
             come in the order of their keys, and nothing else about them matters.
         bounded: whether any side is finite. discrete: whether any coordinate has cells.
+        rules: when coordinates are there that are not always; each stands behind those that its parent is subject to.
 
     >>> domain = Domain.box(torch.zeros(2), torch.tensor([1.0, 4.0]))
     >>> domain.mirror(torch.tensor([[-0.25, 5.0]])), domain.scale
@@ -42,6 +54,7 @@ class Domain:
     orders: Tensor
     bounded: bool
     discrete: bool
+    rules: tuple[Rule, ...] = ()
 
     @staticmethod
     def free(x: Tensor) -> "Domain":
@@ -56,6 +69,7 @@ class Domain:
         cells: Tensor | None = None,
         unordered: Tensor | None = None,
         orders: Tensor | None = None,
+        rules: tuple[Rule, ...] = (),
     ) -> "Domain":
         """The box lower <= x <= upper (d,); scale defaults to its widths, and to 1 where they are infinite.
 
@@ -77,7 +91,7 @@ class Domain:
             raise ShapeMismatch(f"the sides, scales and cells of a domain have one shape (d,), got {sorted(shapes)}")
         _check(lower, upper, scale, cells, width)
         finite = bool(lower.isfinite().any()) or bool(upper.isfinite().any())
-        return Domain(lower, upper, scale, cells, unordered, orders, finite, bool((cells > 0).any()))
+        return Domain(lower, upper, scale, cells, unordered, orders, finite, bool((cells > 0).any()), rules)
 
     @property
     def dim(self) -> int:
@@ -88,7 +102,7 @@ class Domain:
         """The same domain in the dtype and on the device of x."""
         sides = (self.lower.to(x), self.upper.to(x), self.scale.to(x))
         kinds = (self.cells.to(x.device), self.unordered.to(x.device), self.orders.to(x.device))
-        return Domain(*sides, *kinds, self.bounded, self.discrete)
+        return Domain(*sides, *kinds, self.bounded, self.discrete, self.rules)
 
     def clip(self, xs: Tensor) -> Tensor:
         """The nearest points inside to xs (..., d)."""
@@ -119,6 +133,16 @@ class Domain:
         k = self.cells
         place = (xs - self.lower) / (self.upper - self.lower) * k
         return torch.where(k > 0, place.nan_to_num().floor().long().clamp(min=0), 0).minimum((k - 1).clamp(min=0))
+
+    def active(self, xs: Tensor) -> Tensor:
+        """Which coordinates of the points xs (n, d) are there: (n, d) bool. The others mean nothing."""
+        there = torch.ones(xs.shape, dtype=torch.bool, device=xs.device)
+        for rule in self.rules:
+            sides = rule.intervals.to(xs.device)
+            x = xs[:, rule.parent, None].double()
+            holds = there[:, rule.parent] & ((x >= sides[:, 0]) & (x < sides[:, 1])).any(1)
+            there[:, rule.first : rule.end] &= holds[:, None]
+        return there
 
     def centre(self, xs: Tensor) -> Tensor:
         """xs (..., d) with every discrete coordinate moved to the middle of its cell."""

@@ -97,6 +97,12 @@ class Int(Discrete):
         values = np.rint(self._curve.down(np.clip(u[:, 0], 0, 1)))
         return np.clip(values, self.low, self.high).astype(np.int64) - self.low
 
+    def intervals(self, places: np.ndarray) -> np.ndarray:
+        if self._curve is None:
+            return super().intervals(places)
+        ends = [self._curve.up(self.low + places + half) for half in (-0.5, 0.5)]
+        return self._unending(np.stack(ends, axis=1), places)
+
     def column(self, values: list[Any]) -> np.ndarray:
         return super().column(values) if self._curve is None else self._coordinates(self.index(values))[:, None]
 

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from descend.errors import InvalidValue
 from descend.space.text import from_plain, to_plain, written
 
-__all__ = ["Axes", "Discrete", "Leaf", "Misfit", "Node", "as_leaf", "leaf_from_plain", "short", "writable"]
+__all__ = ["Axes", "Discrete", "Leaf", "Misfit", "Node", "Rule", "as_leaf", "leaf_from_plain", "short", "writable"]
 
 _KINDS: dict[str, Callable[..., Any]] = {}
 C = TypeVar("C", bound=type)
@@ -38,7 +39,7 @@ class Axes:
 
     Fields: names, d texts to be put behind the name of the parameter; lower, upper (d,) float64; cells (d,) int64 and
     unordered (d,) bool, as in `Domain`; middle (d,) float64, the coordinates of the value in the middle; orders (d,)
-    int64, as in `Domain`.
+    int64, as in `Domain`; rules, when some of them are there, those on which others depend first.
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class Axes:
     unordered: np.ndarray
     middle: np.ndarray
     orders: np.ndarray
+    rules: "tuple[Rule, ...]" = ()
 
     @staticmethod
     def of(
@@ -87,7 +89,31 @@ class Axes:
             all_of([part.unordered for part in axes], np.bool_),
             all_of([part.middle for part in axes], np.float64),
             all_of(_apart([part.orders for part in axes]), np.int64),
+            tuple(rule.behind(first) for part, first in zip(axes, _firsts(axes), strict=True) for rule in part.rules),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """Coordinates that are there only where another one lies in one of some intervals.
+
+    Fields: first and end, the range of the coordinates; parent, the other one; intervals (k, 2) float64, of coordinates
+    low <= u < high.
+    """
+
+    first: int
+    end: int
+    parent: int
+    intervals: np.ndarray
+
+    def behind(self, first: int) -> "Rule":
+        """The same of a parameter whose first coordinate has this number."""
+        return Rule(self.first + first, self.end + first, self.parent + first, self.intervals)
+
+
+def _firsts(axes: list[Axes]) -> list[int]:
+    """The number of the first coordinate of each of several parameters."""
+    return list(accumulate((len(part.names) for part in axes[:-1]), initial=0)) if axes else []
 
 
 def _apart(orders: list[np.ndarray]) -> list[np.ndarray]:
@@ -217,6 +243,17 @@ class Discrete(Leaf):
         if not self.dim:
             return np.zeros(len(u), dtype=np.int64)
         return np.clip(np.floor(u[:, 0] * self.count), 0, self.count - 1).astype(np.int64)
+
+    def intervals(self, places: np.ndarray) -> np.ndarray:
+        """Where the coordinate of each of some values lies: (k, 2) float64, low <= u < high."""
+        return self._unending(np.stack([places, places + 1], axis=1) / self.count, places)
+
+    def _unending(self, intervals: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The same with no end below the first value and above the last."""
+        intervals = intervals.astype(np.float64)
+        intervals[places == 0, 0] = -np.inf
+        intervals[places == self.count - 1, 1] = np.inf
+        return intervals
 
     def column(self, values: list[Any]) -> np.ndarray:
         return ((self.index(values)[:, None] + 0.5) / self.count)[:, : self.dim]

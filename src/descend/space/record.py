@@ -6,8 +6,8 @@ in the middle.
 """
 
 import keyword
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from descend.errors import InvalidValue
-from descend.space.leaf import Axes, Discrete, Leaf, Misfit, Node, as_leaf, short, writable
+from descend.space.leaf import Axes, Discrete, Leaf, Misfit, Node, Rule, as_leaf, short, writable
 from descend.space.text import to_plain, written
 
 __all__ = ["Record", "When"]
@@ -138,7 +138,16 @@ class Record(Leaf):
 
     @cached_property
     def axes(self) -> Axes:
-        return Axes.joined([(f".{name}", field.leaf.axes) for name, field in self._fields.items()])
+        axes = Axes.joined([(f".{name}", field.leaf.axes) for name, field in self._fields.items()])
+        return replace(axes, rules=tuple(self._rules()) + axes.rules)
+
+    def _rules(self) -> Iterator[Rule]:
+        for field in self._order:
+            for name, places in field.conditions:
+                parent = self._fields[name]
+                assert isinstance(parent.leaf, Discrete)
+                if parent.leaf.dim and field.leaf.dim:  # a parameter with a single value has no coordinate
+                    yield Rule(field.span.start, field.span.stop, parent.span.start, parent.leaf.intervals(places))
 
     def _active(self, u: np.ndarray, field: _Field, active: Mapping[str, np.ndarray]) -> np.ndarray:
         """In which points (n,) with coordinates u (n, d) a field with conditions is there; `active` is the same of
