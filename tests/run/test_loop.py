@@ -18,6 +18,7 @@ from descend.key import Key
 from descend.oracle import Asks, Differentiable, Function, Module, Oracle, Penalize, Raise, Residuals, Retry
 from descend.oracle.bounded import Bounded
 from descend.oracle.wrap import Negated
+from descend.population import CMAES
 from descend.run import (
     Evaluations,
     NoImprovement,
@@ -29,6 +30,7 @@ from descend.run import (
     Target,
     minimize,
 )
+from descend.space import Float, Space
 from descend.space.domain import Domain
 from descend.step import Backtracking, StrongWolfe
 from descend.transform import BFGS, LBFGS, Adam
@@ -617,3 +619,10 @@ def test_bounds_outside_of_an_estimator_would_not_bind_its_probes() -> None:
 def test_an_f_that_returns_a_vector_gets_a_sentence() -> None:
     with pytest.raises(ValueError, match="one number was expected"):
         minimize(lambda x: x**2, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("method", [None, CMAES()])
+def test_conditions_that_hold_nowhere_are_a_sentence_and_not_a_result(method: CMAES | None) -> None:
+    space = Space(a=Float(0, 1)).where(lambda p: False)
+    with pytest.raises(InvalidValue, match=r"no point met the conditions of where\(\) in \d+ steps"):
+        minimize(lambda p: p["a"], space, method=method, key=0)

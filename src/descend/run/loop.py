@@ -110,6 +110,11 @@ def minimize(
                 report.say("interrupted; evaluating the best iterate (Ctrl-C again to do without)")
                 reason, interrupted = "interrupted by the user", True
             ledger.limit = limit
+            if not record.evaluations and begin.space is not None and begin.space.conditions and not interrupted:
+                raise InvalidValue(
+                    f"no point met the conditions of where() in {record.steps} steps, so that f was never evaluated; "
+                    "write start= a point that does, narrow the space, or make a Constraint of a condition"
+                )
             return record.result(oracle, reason, interrupted)
     finally:
         ledger.limit = outer
