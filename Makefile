@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run digits test slow lint format docs bench bench-bbob clean
+.PHONY: help run digits test slow lint format docs bench bench-bbob bench-tune clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ bench: $(VENV)/.has-bench  ## measure descend beside its peers
 
 bench-bbob: $(VENV)/.has-bench  ## measure black-box search beside its peers on BBOB; takes hours, goes on where it was
 	$(BIN)/python benchmarks/bbob.py
+
+bench-tune: $(VENV)/.has-bench  ## measure studies and their methods beside their peers; takes hours, goes on where it was
+	$(BIN)/python benchmarks/tune.py
 
 clean:  ## remove .venv, site and caches
 	rm -rf $(VENV) site out .cache .pytest_cache .ruff_cache

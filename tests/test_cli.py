@@ -101,7 +101,7 @@ def rows(path: str) -> list[tuple[Any, ...]]:
     """What a study holds, but for the clock."""
     log = sqlite3.connect(path)
     try:
-        query = "SELECT number, point, after, state, place, loss, error FROM evaluations ORDER BY number"
+        query = "SELECT number, proposal, after, state, place, answer, error FROM trials ORDER BY study, number"
         return log.execute(query).fetchall()
     except sqlite3.Error:
         return []
@@ -123,7 +123,7 @@ def test_a_program_is_minimized(descend: Run) -> None:
     assert found["stopped"] == "the budget of 60 evaluations is spent"
     logged = rows("runs.db")
     assert len(logged) == 60
-    assert min(row[5] for row in logged if row[3] == "ok") == float(found["best"])
+    assert min(json.loads(row[5])[0] for row in logged if row[3] == "done") == float(found["best"])
     failed = [row for row in logged if row[3] == "failed"]
     assert all(json.loads(row[1])["n"] == 7 and "seven is impossible" in row[6] for row in failed)
 
@@ -314,7 +314,7 @@ def test_killed_and_begun_again_it_is_the_run_that_was_never_killed(descend: Run
     assert err == "descend: killed.db is being used by another process; wait for it to end, or name another file\n"
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    made = [row for row in rows("killed.db") if row[3] != "asked"]
+    made = [row for row in rows("killed.db") if row[3] in ("done", "failed")]
     assert 11 <= len(made) < 30
     status, killed, err = descend(*line, "killed.db")
     assert (status, err) == (
@@ -334,12 +334,12 @@ def test_killed_and_begun_again_it_is_the_run_that_was_never_killed(descend: Run
 def test_an_interrupt_shows_the_best_and_leaves_nobody_behind(descend: Run) -> None:
     line = ("minimize", f"{COMMAND} 0.2", *SPACE, "--workers", "2", "--study", "runs.db")
     process = start(*line)
-    wait_for(lambda: sum(row[3] == "ok" for row in rows("runs.db")) >= 3)
+    wait_for(lambda: sum(row[3] == "done" for row in rows("runs.db")) >= 3)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
     assert facts(out)["stopped"] == "interrupted, the same line again goes on"
-    assert float(facts(out)["best"]) == min(row[5] for row in rows("runs.db") if row[3] == "ok")
+    assert float(facts(out)["best"]) == min(json.loads(row[5])[0] for row in rows("runs.db") if row[3] == "done")
     left = subprocess.run(["pgrep", "-f", f"sim.py.* {'0.2'}$"], capture_output=True, text=True).stdout
     assert left == ""
     assert Path("runs.db").exists()

@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from descend import (
+        board,
         direct,
         direction,
         errors,
         estimate,
         faces,
         hf,
+        log,
         model,
         noise,
+        optuna,
         oracle,
         parallel,
         pareto,
@@ -33,14 +36,14 @@ if TYPE_CHECKING:
         population,
         problems,
         run,
+        sklearn,
         space,
         step,
+        study,
         testing,
         transform,
     )
-    from descend.descent import (
-        Descent,
-    )
+    from descend.descent import Descent
     from descend.direct import (
         CoordinateSearch,
         Grid,
@@ -54,13 +57,7 @@ if TYPE_CHECKING:
         SuccessiveHalving,
         Uniform,
     )
-    from descend.direction import (
-        Combination,
-        Dense,
-        Directions,
-        LowRank,
-        Seeded,
-    )
+    from descend.direction import Combination, Dense, Directions, LowRank, Seeded
     from descend.estimate import (
         EGGROLL,
         RDSA,
@@ -83,18 +80,9 @@ if TYPE_CHECKING:
         hutchinson_diagonal,
         span,
     )
-    from descend.key import (
-        Key,
-    )
-    from descend.layout import (
-        Layout,
-    )
-    from descend.model import (
-        AxisSearch,
-        QuasiNewton,
-        Relay,
-        SurrogateCMAES,
-    )
+    from descend.key import Key
+    from descend.layout import Layout
+    from descend.model import TPE, Automatic, AxisSearch, Bayes, Forest, QuasiNewton, Relay, SurrogateCMAES
     from descend.oracle import (
         Asks,
         Averaged,
@@ -123,15 +111,8 @@ if TYPE_CHECKING:
         Retry,
         check_forward,
     )
-    from descend.parallel import (
-        Parallel,
-    )
-    from descend.pareto import (
-        MOEAD,
-        NSGA2,
-        NSGA3,
-        SMSEMOA,
-    )
+    from descend.parallel import Parallel
+    from descend.pareto import MOEAD, NSGA2, NSGA3, SMSEMOA
     from descend.population import (
         CMAES,
         CRFMNES,
@@ -153,12 +134,8 @@ if TYPE_CHECKING:
         Restarts,
         Tabu,
     )
-    from descend.portfolio import (
-        Portfolio,
-    )
-    from descend.quantize import (
-        quantize_int8,
-    )
+    from descend.portfolio import Portfolio
+    from descend.quantize import quantize_int8
     from descend.run import (
         AskTell,
         Batched,
@@ -210,14 +187,18 @@ if TYPE_CHECKING:
         TrustRegion,
         WarmUp,
     )
-    from descend.torch_optim import (
-        Feedback,
-        Nearest,
-        Optimizer,
-        Stochastic,
-        Trajectory,
-        replay,
+    from descend.study import FixedTrial, Pruned, Study, Trial
+    from descend.study.pruners import (
+        HyperbandPruner,
+        MedianPruner,
+        PatientPruner,
+        PercentilePruner,
+        SuccessiveHalvingPruner,
+        ThresholdPruner,
+        WilcoxonPruner,
     )
+    from descend.study.regret import Regret
+    from descend.torch_optim import Feedback, Nearest, Optimizer, Stochastic, Trajectory, replay
     from descend.transform import (
         BFGS,
         LBFGS,
@@ -271,7 +252,7 @@ _ROOMS = {
         "Layout",
     ],
     "model": [
-        "AxisSearch", "QuasiNewton", "Relay", "SurrogateCMAES",
+        "Automatic", "AxisSearch", "Bayes", "Forest", "QuasiNewton", "Relay", "SurrogateCMAES", "TPE",
     ],
     "oracle": [
         "Asks", "Averaged", "Bounded", "Cached", "Clipped", "Closure", "Command", "Differentiable", "Encoded",
@@ -308,6 +289,16 @@ _ROOMS = {
         "Backtracking", "Cosine", "Exponential", "Fixed", "LevenbergMarquardt", "PiecewiseConstant",
         "Polynomial", "Power", "StrongWolfe", "TrustRegion", "WarmUp",
     ],
+    "study": [
+        "FixedTrial", "Pruned", "Study", "Trial",
+    ],
+    "study.pruners": [
+        "HyperbandPruner", "MedianPruner", "PatientPruner", "PercentilePruner", "SuccessiveHalvingPruner",
+        "ThresholdPruner", "WilcoxonPruner",
+    ],
+    "study.regret": [
+        "Regret",
+    ],
     "torch_optim": [
         "Feedback", "Nearest", "Optimizer", "Stochastic", "Trajectory", "replay",
     ],
@@ -318,35 +309,39 @@ _ROOMS = {
     ],
 }  # fmt: skip
 _SUBMODULES = [
-    "direct", "direction", "errors", "estimate", "faces", "hf", "model", "noise", "oracle", "parallel",
-    "pareto", "plot", "population", "problems", "run", "space", "step", "testing", "transform",
+    "board", "direct", "direction", "errors", "estimate", "faces", "hf", "log", "model", "noise", "optuna",
+    "oracle", "parallel", "pareto", "plot", "population", "problems", "run", "sklearn", "space", "step",
+    "study", "testing", "transform",
 ]  # fmt: skip
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "BFGS", "CMAES", "CRFMNES", "EGGROLL", "LBFGS", "MOEAD", "NSGA2", "NSGA3", "PGPE", "RDSA", "SMSEMOA",
-    "SNES", "SPSA", "SR1", "SVRG", "XNES", "AdaGrad", "Adam", "AdamW", "Annealing", "Array", "AskTell", "Asks",
-    "AugmentedLagrangian", "Averaged", "AxisSearch", "Backtracking", "Batched", "Bool", "Bounded", "ByExample",
-    "Cached", "Choice", "ClipNorm", "ClipValue", "Clipped", "Closure", "Combination", "Command",
-    "ConjugateGradient", "Constraint", "CoordinateSearch", "Cosine", "CrossEntropy", "Dense", "Descent",
-    "DifferencedHvp", "DifferencedJacobian", "Differentiable", "DifferentialEvolution", "Directions", "Domain",
-    "Encoded", "EnsembleKalman", "EstimationOfDistribution", "Evaluations", "Evolution", "ExitCode",
-    "Exponential", "FeasibleFirst", "Feedback", "FiniteDifference", "Fixed", "Float", "ForwardGradient",
-    "ForwardReport", "Front", "Function", "GaussNewton", "GaussianSmoothing", "Genetic", "Grid", "Guided",
-    "Halton", "HeavyBall", "Hybrid", "Int", "IterateAverage", "Json", "Key", "LastLine", "LatinHypercube",
-    "Layout", "LeakyAverage", "LevenbergMarquardt", "Linear", "Lion", "LocalSearch", "LowRank", "Magnitude",
-    "MeZO", "Module", "NAdam", "Nearest", "Negated", "NelderMead", "Newton", "NewtonCG", "NoImprovement",
-    "OnePlusOne", "OpenAIES", "Optimizer", "Oracle", "Ordinal", "Orthogonalize", "Parallel", "ParticleSwarm",
-    "PatternSearch", "Penalize", "Penalized", "PerExample", "Permutation", "PiecewiseConstant", "Plateau",
-    "Polynomial", "Portfolio", "Powell", "Power", "Processes", "Progress", "QuasiNewton", "RMSProp", "Racing",
-    "Raise", "RandomCoordinates", "RandomDirections", "Regex", "Reject", "Rejections", "Relay", "Residuals",
-    "Restarts", "Result", "Retry", "RotatingCoordinates", "Row", "Rprop", "Seconds", "Seeded", "Serial", "Sign",
-    "Simplex", "Sobol", "Space", "SphereSmoothing", "StepNorm", "Steps", "Stochastic", "StrongWolfe", "Subset",
-    "SuccessiveHalving", "SurrogateCMAES", "Tabu", "Target", "Threads", "Trajectory", "TrustRegion", "Uniform",
-    "WarmUp", "WeightDecay", "When", "WindowAdam", "as_space", "averaged", "check_forward", "direct",
-    "direction", "errors", "estimate", "faces", "hf", "hutchinson_diagonal", "minimize", "minimize_many",
-    "model", "noise", "oracle", "parallel", "pareto", "plot", "population", "problems", "quantize_int8",
-    "replay", "run", "space", "span", "step", "testing", "transform",
+    "SNES", "SPSA", "SR1", "SVRG", "TPE", "XNES", "AdaGrad", "Adam", "AdamW", "Annealing", "Array", "AskTell",
+    "Asks", "AugmentedLagrangian", "Automatic", "Averaged", "AxisSearch", "Backtracking", "Batched", "Bayes",
+    "Bool", "Bounded", "ByExample", "Cached", "Choice", "ClipNorm", "ClipValue", "Clipped", "Closure",
+    "Combination", "Command", "ConjugateGradient", "Constraint", "CoordinateSearch", "Cosine", "CrossEntropy",
+    "Dense", "Descent", "DifferencedHvp", "DifferencedJacobian", "Differentiable", "DifferentialEvolution",
+    "Directions", "Domain", "Encoded", "EnsembleKalman", "EstimationOfDistribution", "Evaluations", "Evolution",
+    "ExitCode", "Exponential", "FeasibleFirst", "Feedback", "FiniteDifference", "Fixed", "FixedTrial", "Float",
+    "Forest", "ForwardGradient", "ForwardReport", "Front", "Function", "GaussNewton", "GaussianSmoothing",
+    "Genetic", "Grid", "Guided", "Halton", "HeavyBall", "Hybrid", "HyperbandPruner", "Int", "IterateAverage",
+    "Json", "Key", "LastLine", "LatinHypercube", "Layout", "LeakyAverage", "LevenbergMarquardt", "Linear",
+    "Lion", "LocalSearch", "LowRank", "Magnitude", "MeZO", "MedianPruner", "Module", "NAdam", "Nearest",
+    "Negated", "NelderMead", "Newton", "NewtonCG", "NoImprovement", "OnePlusOne", "OpenAIES", "Optimizer",
+    "Oracle", "Ordinal", "Orthogonalize", "Parallel", "ParticleSwarm", "PatientPruner", "PatternSearch",
+    "Penalize", "Penalized", "PerExample", "PercentilePruner", "Permutation", "PiecewiseConstant", "Plateau",
+    "Polynomial", "Portfolio", "Powell", "Power", "Processes", "Progress", "Pruned", "QuasiNewton", "RMSProp",
+    "Racing", "Raise", "RandomCoordinates", "RandomDirections", "Regex", "Regret", "Reject", "Rejections",
+    "Relay", "Residuals", "Restarts", "Result", "Retry", "RotatingCoordinates", "Row", "Rprop", "Seconds",
+    "Seeded", "Serial", "Sign", "Simplex", "Sobol", "Space", "SphereSmoothing", "StepNorm", "Steps",
+    "Stochastic", "StrongWolfe", "Study", "Subset", "SuccessiveHalving", "SuccessiveHalvingPruner",
+    "SurrogateCMAES", "Tabu", "Target", "Threads", "ThresholdPruner", "Trajectory", "Trial", "TrustRegion",
+    "Uniform", "WarmUp", "WeightDecay", "When", "WilcoxonPruner", "WindowAdam", "as_space", "averaged", "board",
+    "check_forward", "direct", "direction", "errors", "estimate", "faces", "hf", "hutchinson_diagonal", "log",
+    "minimize", "minimize_many", "model", "noise", "optuna", "oracle", "parallel", "pareto", "plot",
+    "population", "problems", "quantize_int8", "replay", "run", "sklearn", "space", "span", "step", "study",
+    "testing", "transform",
 ]  # fmt: skip
 
 

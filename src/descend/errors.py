@@ -10,6 +10,7 @@
     ├── EvaluationFailed (RuntimeError)  the objective failed and the policy says to raise
     ├── BudgetExhausted (RuntimeError)   one more evaluation would overrun the budget
     ├── StateMismatch (ValueError)       a saved state that belongs to another composition
+    ├── StoreFailed (RuntimeError)       a log cannot be written or read now
     └── MissingExtra (ImportError)       an optional package is not installed
 """
 
@@ -23,6 +24,7 @@ __all__ = [
     "MissingExtra",
     "ShapeMismatch",
     "StateMismatch",
+    "StoreFailed",
 ]
 
 
@@ -71,6 +73,13 @@ class BudgetExhausted(DescendError, RuntimeError):
 
 class StateMismatch(DescendError, ValueError):
     """A saved state belongs to another composition, shape or version than the one that loads it."""
+
+
+class StoreFailed(DescendError, RuntimeError):
+    """A log of trials cannot be written or read now: the disk is full, somebody keeps it locked, the file is damaged.
+
+    What was being written is not in it, and may be written again once the reason is gone.
+    """
 
 
 class MissingExtra(DescendError, ImportError):

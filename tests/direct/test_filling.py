@@ -1,3 +1,5 @@
+import io
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +12,8 @@ from descend.direct import Grid, Halton, LatinHypercube, Sobol, Uniform
 from descend.direct.filling import _permutations, _primes
 from descend.errors import InvalidValue, ShapeMismatch
 from descend.key import Key
-from descend.space.domain import Domain
+from descend.space.domain import Domain, Rule
+from descend.tree import from_plain, to_plain
 
 METHODS = (Uniform(), LatinHypercube(), Sobol(), Halton())
 
@@ -209,3 +212,45 @@ def test_wrong_numbers_are_refused_in_a_sentence():
         Grid((3, 3, 3)).init(torch.zeros(2), Key(0), cube(2))
     with pytest.raises(InvalidValue, match=r"x\[0\] lies in \[-inf, inf\]; give bounds"):
         Grid().init(torch.zeros(2), Key(0))
+
+
+def conditional():
+    """A choice of three, the second of which has two more coordinates, of which the first has one more; and a float."""
+    f = lambda *numbers: torch.tensor(numbers, dtype=torch.float64)  # noqa: E731
+    third = f([1 / 3, 2 / 3])
+    rules = (Rule(1, 3, 3, third.reshape(1, 2)), Rule(0, 1, 1, f([0.5, math.inf]).reshape(1, 2)))
+    lower = f(0, 0, 0, 0, 0)
+    return Domain.box(lower, lower + 1, cells=torch.tensor([2, 2, 0, 3, 0]), rules=rules)
+
+
+def test_a_grid_over_a_conditional_space_has_every_point_once():
+    domain, method = conditional(), Grid(3, size=4)
+    start = domain.centre(torch.full((5,), 0.5, dtype=torch.float64))
+    state, rows, turns = method.init(start, Key(0), domain), [], 0
+    while not state.done:
+        state, xs = method.ask(state)
+        rows.append(xs)
+        state = method.tell(state, xs, xs.sum(1))
+        assert (turns := turns + 1) < 20
+    asked = torch.cat(rows)
+    # the reference: all combinations, what is not there set to one value, and doubles left out
+    places = [(0.25, 0.75), (0.25, 0.75), (0.0, 0.5, 1.0), (1 / 6, 0.5, 5 / 6), (0.0, 0.5, 1.0)]
+    every = torch.tensor(list(itertools.product(*places)), dtype=torch.float64)
+    every = torch.where(domain.active(every), domain.centre(every), start).unique(dim=0)
+    assert len(every) == 2 * 3 + 3 * 3 + 2 * 3 * 3
+    assert torch.equal(asked.unique(dim=0), every)
+    assert (len(asked), state.done) == (len(every), "all 33 points of the grid are evaluated")
+    assert asked[:, 3].diff().min() >= 0  # what others depend on changes most slowly
+
+
+def test_a_grid_goes_on_where_it_stood():
+    domain, method = conditional(), Grid(2)
+    x = domain.centre(torch.full((5,), 0.5, dtype=torch.float64))
+    _, whole = method.ask(method.init(x, Key(0), domain), 99)
+    for cut in range(len(whole) + 1):
+        state, first = method.ask(method.init(x, Key(0), domain), cut)
+        file = io.BytesIO()
+        torch.save(to_plain(state), file)
+        file.seek(0)
+        _, second = method.ask(from_plain(torch.load(file, weights_only=True)), 99)
+        assert torch.equal(torch.cat([first, second]), whole)

@@ -9,6 +9,7 @@ import typer
 
 from descend.cli.session import INTERRUPTED, Job, Outside, run
 from descend.cli.show import say
+from descend.cli.studies import register
 from descend.cli.words import Parameters, pairs, read_space
 from descend.errors import DescendError, InvalidValue
 from descend.oracle.reading import ExitCode, Json, LastLine, Reading, Regex
@@ -116,6 +117,9 @@ def minimize(
     except KeyboardInterrupt:
         status = INTERRUPTED
     raise typer.Exit(status)
+
+
+register(app)
 
 
 def main() -> None:

@@ -1,23 +1,27 @@
 """A run from the command line: everything is checked first, then it is driven, and what it found is shown."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from descend.cli.objective import FileFunction
 from descend.cli.show import Screen, say, summary
-from descend.errors import DescendError, InvalidValue
+from descend.errors import DescendError, InvalidValue, StateMismatch
 from descend.key import Key
+from descend.log import Log, Store
+from descend.log.heart import Heart
+from descend.log.owner import here
 from descend.oracle.command import Command
 from descend.oracle.reading import LastLine, Reading
 from descend.run.ask_tell import AskTell
 from descend.run.drive import Limits, Numbered, drive
 from descend.run.execute import Processes, Serial, Threads
 from descend.run.named import from_text
-from descend.run.recorded import Recorded
-from descend.run.study import Run, Study
+from descend.run.recorded import LEASE, Recorded
 from descend.space import Space
 
 __all__ = ["INTERRUPTED", "Job", "Outside", "run"]
@@ -85,23 +89,32 @@ def run(job: Job) -> int:
     search = AskTell(from_text(job.method), job.space, key=Key(job.seed))
     if job.study is None:
         return _drive(job, f, executor, Recorded(search))
-    with Study(job.study) as study:
-        begun = _as_begun(job, study)
+    with Store(job.study) as store:
+        begun, log = _begin(job, store)
         if begun.method != job.method:
             search = AskTell(from_text(begun.method), job.space, key=Key(job.seed))
-        log = study.run(begun.header())
         recorded = Recorded(search, log)
         if recorded.replayed or recorded.unfinished:
             say(f"{recorded.replayed} evaluations are in {job.study} already, the run goes on from there")
-        with _nothing_half_written(study, log, recorded):
+        with _nothing_half_written(store, log, recorded), Heart(log, here(), LEASE):
             return _drive(job, f, executor, recorded)
 
 
-def _as_begun(job: Job, study: Study) -> Job:
-    """With the method of the run that it continues, which may have been chosen for another number of workers."""
-    mine = job.header()
-    methods = (there["method"] for there in study.headers if there == {**mine, "method": there["method"]})
-    return replace(job, method=next(methods, job.method)) if job.chosen else job
+def _begin(job: Job, store: Store) -> tuple[Job, Log]:
+    """The job and the log of its run, which is known by its header and continued if it is there.
+
+    A method that nobody named may have been chosen for another number of workers; the one of the run counts.
+    """
+    mine = json.loads(json.dumps(job.header()))
+    names = store.names()
+    for log in map(store.open, names):
+        if log.header == mine or (job.chosen and log.header == {**mine, "method": log.header.get("method")}):
+            return replace(job, method=log.header["method"]), log
+    for name in (f"run {number}" for number in count(1)):
+        if name not in names:
+            with suppress(StateMismatch):  # another process has just begun another run by this name
+                return job, store.open(name, mine)
+    raise AssertionError("there are numbers enough")
 
 
 def _objective(job: Job) -> tuple[Numbered, Serial | Threads | Processes]:
@@ -125,13 +138,13 @@ def _objective(job: Job) -> tuple[Numbered, Serial | Threads | Processes]:
 
 
 @contextmanager
-def _nothing_half_written(study: Study, log: Run, search: Recorded) -> Iterator[None]:
+def _nothing_half_written(store: Store, log: Log, search: Recorded) -> Iterator[None]:
     """If the objective turns out to be wrong before anything was learned, the study is as it was before."""
     try:
         yield
     except DescendError:
         if search.answered == 0:
-            study.discard(log)
+            store.discard(log.name)
         raise
 
 

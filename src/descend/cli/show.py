@@ -4,16 +4,19 @@ import json
 import math
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from descend.log.row import STATES
 from descend.run.recorded import Recorded
 
-__all__ = ["Screen", "say", "summary"]
+__all__ = ["Screen", "say", "study_lines", "study_rows", "summary"]
 
 
 class Screen:
@@ -79,6 +82,78 @@ def summary(search: Recorded, reason: str, maximize: bool, seconds: float) -> No
 def say(sentence: str) -> None:
     """A sentence on the standard error."""
     print(f"descend: {sentence}", file=sys.stderr, flush=True)
+
+
+def study_lines(study: Any) -> None:
+    """What is in a study, on the standard output, one fact a line; the parameters as JSON."""
+    table = study.table()
+    print(f"study        {_clean(study.name)}")
+    print(f"directions   {', '.join(study.directions)}")
+    if study.method is not None:
+        print(f"method       {_clean(repr(study.method))}")
+    print(f"trials       {len(table)}{_states(table)}")
+    times = [time for column in (table.began, table.ended) for time in column[~np.isnan(column)].tolist()]
+    if times:
+        print(f"time         {_date(min(times))} to {_date(max(times))}, {max(times) - min(times):.3g} seconds")
+    for objective, row in enumerate(_best_rows(table)):
+        if row is not None:
+            record = study.record(int(table.numbers[row]))
+            of = "" if len(study.directions) == 1 else f" of value {objective}"
+            print(f"best         {record.values[objective]!r}{of}, trial {record.number}")
+            print(f"parameters   {_clean(json.dumps(record.params, default=str))}")
+    failed = np.flatnonzero(table.states == STATES.index("failed"))
+    if len(failed):
+        record = study.record(int(table.numbers[failed[-1]]))
+        why = (record.error or "no reason was given").strip().splitlines()[-1]
+        print(f"last failure trial {record.number}: {_clean(why)[:300]}")
+    for worker in study.workers():
+        running = f", trial {', '.join(map(str, worker.running))}" if worker.running else ""
+        print(f"worker       {_clean(worker.owner)}, heard of {max(time.time() - worker.seen, 0):.0f} s ago{running}")
+
+
+def study_rows(studies: Sequence[Any]) -> None:
+    """A line for each study, on the standard output."""
+    rows = [("study", "trials", "done", "best", "last change")]
+    for study in studies:
+        table = study.table()
+        done = int((table.states == STATES.index("done")).sum())
+        best = [
+            "-" if row is None else f"{table.values[row, objective]:.6g}"
+            for objective, row in enumerate(_best_rows(table))
+        ]
+        ended = table.ended[~np.isnan(table.ended)]
+        last = _date(float(ended.max())) if len(ended) else "-"
+        rows.append((_clean(study.name), str(len(table)), str(done), ", ".join(best), last))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _best_rows(table: Any) -> list[int | None]:
+    """The row of the best trial of each objective: done, and feasible if there is such a one."""
+    found: list[int | None] = []
+    for objective, direction in enumerate(table.directions):
+        losses = table.values[:, objective] * (-1.0 if direction == "maximize" else 1.0)
+        able = table.done & np.isfinite(losses)
+        able = able & (table.violation <= 0) if (able & (table.violation <= 0)).any() else able
+        rows = np.flatnonzero(able)
+        found.append(int(rows[losses[rows].argmin()]) if len(rows) else None)
+    return found
+
+
+def _states(table: Any) -> str:
+    counts = {state: int((table.states == place).sum()) for place, state in enumerate(STATES)}
+    words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return f": {words}" if words else ""
+
+
+def _date(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def _clean(text: str) -> str:
+    """A text of a study in one line, in which nothing commands the terminal."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _rows(point: Any, prefix: str = "") -> list[tuple[str, str]]:

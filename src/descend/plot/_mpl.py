@@ -12,13 +12,14 @@ try:
     from matplotlib.axis import Axis
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.patheffects import Normal, Stroke
-    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter, NullLocator
     from PIL import Image
 except ImportError as missing:
     raise MissingExtra("matplotlib", "plot") from missing
@@ -33,6 +34,7 @@ __all__ = [
     "Image",
     "Legend",
     "Line2D",
+    "LineCollection",
     "LinearSegmentedColormap",
     "LogFormatterSciNotation",
     "LogLocator",
@@ -41,6 +43,7 @@ __all__ = [
     "Normal",
     "Normalize",
     "NullFormatter",
+    "NullLocator",
     "ScalarMappable",
     "Stroke",
     "rc_context",

@@ -22,8 +22,9 @@ from descend.population.base import AskTell as Method
 from descend.population.base import Search
 from descend.run import saved
 from descend.run.outer import Outer, digest, outer_of
+from descend.space.domain import Domain
 
-__all__ = ["AskTell"]
+__all__ = ["AskTell", "nearby"]
 
 _NOBODY = -1
 """The ticket of a point that the method did not ask for."""
@@ -208,18 +209,9 @@ class AskTell:
             self._questions.put(_Question(point, x, ticket, digest(meant)))
 
     def _around_best(self, n: int) -> Tensor:
-        """Points (n, d) at distances of all orders from the best one; anywhere while there is none."""
-        key, domain, x = self.key.fold("around", self._filled), self._outer.domain, self._best
+        key = self.key.fold("around", self._filled)
         self._filled += n
-        anywhere = domain.uniform(n, key.fold("anywhere"), x)
-        if math.isnan(self._least):
-            return anywhere
-        # half of a coordinate's typical length down to a thousandth of it: how far it pays to look is not known
-        reach = 0.5 * 500.0 ** -key.fold("reach").uniform(n, 1, like=x)
-        near = domain.mirror(x + reach * domain.scale * key.fold("step").normal(n, domain.dim, like=x))
-        # a cell has no distance: it changes as often as a step is long, and at least in one coordinate of them all
-        changed = key.fold("cells").uniform(n, domain.dim, like=x) < reach.clamp(min=1 / domain.dim)
-        return torch.where(domain.cells > 0, torch.where(changed, anywhere, x), near)
+        return nearby(n, self._best, not math.isnan(self._least), self._outer.domain, key)
 
     def _note(self, x: Tensor, question: "_Question | None", loss: float, why: str) -> None:
         mark = digest(x) if question is None else question.mark
@@ -266,6 +258,19 @@ class AskTell:
         self._told = dict(zip(marks.tolist(), losses.tolist(), strict=True))
         self._best, self._least = memory["best"]
         self._filled, self.evaluations, self.failures, self.last_failure = memory["counts"]
+
+
+def nearby(n: int, best: Tensor, known: bool, domain: Domain, key: Key) -> Tensor:
+    """Points (n, d) at distances of all orders from the best one (d,); anywhere while none is known."""
+    anywhere = domain.uniform(n, key.fold("anywhere"), best)
+    if not known:
+        return anywhere
+    # half of a coordinate's typical length down to a thousandth of it: how far it pays to look is not known
+    reach = 0.5 * 500.0 ** -key.fold("reach").uniform(n, 1, like=best)
+    near = domain.mirror(best + reach * domain.scale * key.fold("step").normal(n, domain.dim, like=best))
+    # a cell has no distance: it changes as often as a step is long, and at least in one coordinate of them all
+    changed = key.fold("cells").uniform(n, domain.dim, like=best) < reach.clamp(min=1 / domain.dim)
+    return torch.where(domain.cells > 0, torch.where(changed, anywhere, best), near)
 
 
 class _Question:

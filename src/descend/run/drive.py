@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from descend.errors import DescendError, EvaluationFailed, InvalidValue
 from descend.key import Key
@@ -23,6 +23,7 @@ _PATIENCE = 10
 """A run whose first so many evaluations all fail is not worth its others before somebody has looked."""
 
 
+@runtime_checkable
 class Streaming(Protocol):
     """An executor that hands out outcomes as they come and takes points as it needs them."""
 
@@ -99,7 +100,7 @@ def drive(
         DescendError: f cannot be evaluated at all, or raises something at the first evaluation of all.
     """
     began, reason = time.monotonic(), ""
-    under_way: dict[int, tuple[Question, float]] = {}
+    under_way: dict[int, Question] = {}
     order: list[int] = []
 
     def questions() -> Iterator[tuple[int, Any]]:
@@ -112,15 +113,15 @@ def drive(
                 if reason:
                     return
                 question = search.ask()
-            under_way[question.number] = question, time.monotonic()
+            under_way[question.number] = question
             order.append(question.number)
             yield question.number, question.point
 
     for i, outcome in executor.stream(f, questions(), search.search.key.fold("values")):
-        question, started = under_way.pop(order[i])
+        question = under_way.pop(order[i])
         if isinstance(outcome, Exception) and _is_a_mistake(outcome, search.answered == 0):
             raise outcome if isinstance(outcome, DescendError) else InvalidValue(_described(outcome)) from outcome
-        search.tell(question, outcome, time.monotonic() - started)
+        search.tell(question, outcome)
         if show is not None:
             show(question, outcome)
     return reason

@@ -18,6 +18,7 @@ from descend.run.compose import Composition, compose, default_budget, default_un
 from descend.run.method import Method
 from descend.run.point import Start
 from descend.run.record import FINAL_VALUES, Record, Watched
+from descend.run.remembering import Alone, Place, written
 from descend.run.report import Report
 from descend.run.result import Result
 from descend.run.until import Progress, Until
@@ -43,6 +44,7 @@ def minimize(
     bounds: Any = None,
     on_failure: OnFailure | None = None,
     progress: bool | None = None,
+    study: Place | None = None,
 ) -> Result:
     """Minimize f from x0, or over a space.
 
@@ -69,6 +71,9 @@ def minimize(
             evaluated point lies within them; an x0 outside is moved to the nearest point inside.
         on_failure: what a failed evaluation does, default `Reject()`: the step is rejected and counted.
         progress: whether to show a progress line; default where the standard error is a terminal, after a second.
+        study: a file, such as "runs.db", where every evaluation is written down before and after it is made, or the
+            file and the name of the run in it, ("runs.db", "second"). However a run was ended, the same call goes on
+            where it was and evaluates nothing twice; key=None goes on with the key of the file. f must be a function.
 
     Returns:
         The best iterate and how it was found, see `Result`. Ctrl-C at any time ends the run and returns it too.
@@ -76,6 +81,7 @@ def minimize(
     Raises:
         MissingAnswer: the method needs what neither f nor the estimator answers; raised before any evaluation.
         InvalidValue, CompositionError: an argument that cannot mean anything, or parts that do not fit.
+        StateMismatch: the study was begun with something else, or by another version that asks other questions.
         Exception: whatever f raises at its very first evaluation, or at any with ``on_failure=Raise()``.
 
     >>> result = minimize(lambda x: ((x - 3) ** 2).sum(), [0.0, 1.0])
@@ -83,11 +89,61 @@ def minimize(
     (array([3., 3.]), True)
     """
     begin, workers = _start(x0, start), _workers(executor)
-    oracle = _as_oracle(f, begin, executor, on_failure)
+    try:
+        if study is None:
+            oracle = _within(_as_oracle(f, begin, executor, on_failure), begin, bounds, estimator)
+            return _minimized(oracle, begin, workers, key, estimator, method, until, callback, progress)
+        with written(study, key, _header(f, begin, bounds, estimator, method, on_failure)) as log:
+            oracle = Alone(_as_oracle(f, begin, log.executor(executor, begin), on_failure))
+            oracle = _within(oracle, begin, bounds, estimator)
+            return _minimized(oracle, begin, workers, log.key, estimator, method, until, callback, progress)
+    finally:
+        if executor is not None:
+            executor.close()
+
+
+def _within(oracle: Oracle, begin: Start, bounds: Any, estimator: Estimator | None) -> Oracle:
+    """The oracle asked about points within bounds only, where there are any."""
     if bounds is not None:
-        oracle = _bounded(oracle, bounds, begin)
-    elif begin.space is not None and estimator is not None:
-        oracle = Bounded(oracle, begin.space.domain.lower, begin.space.domain.upper)
+        return _bounded(oracle, bounds, begin)
+    if begin.space is not None and estimator is not None:
+        return Bounded(oracle, begin.space.domain.lower, begin.space.domain.upper)
+    return oracle
+
+
+def _header(
+    f: Any, begin: Start, bounds: Any, estimator: Estimator | None, method: Method[Any] | None, on_failure: Any
+) -> dict[str, Any]:
+    """All that the evaluations of a run depend on, beside its key.
+
+    Raises:
+        CompositionError: f is an oracle.
+    """
+    if isinstance(f, Oracle):
+        raise CompositionError(f"study= writes down what a function returns, and {f!r} is an oracle; give the function")
+    space, conditions = begin.space, () if begin.space is None else begin.space.conditions
+    return {
+        "from": begin.x.tolist() if space is None else space.root.to_plain(),
+        "start": begin.x.tolist(),
+        "where": [getattr(condition, "__name__", type(condition).__name__) for condition in conditions],
+        "bounds": repr(bounds),
+        "estimator": repr(estimator),
+        "method": "default" if method is None else repr(method),
+        "on_failure": repr(on_failure),
+    }
+
+
+def _minimized(
+    oracle: Oracle,
+    begin: Start,
+    workers: int,
+    key: Key | int | None,
+    estimator: Estimator | None,
+    method: Method[Any] | None,
+    until: Until | None,
+    callback: Callable[[Progress], Any] | None,
+    progress: bool | None,
+) -> Result:
     d = begin.x.numel()
     parts = compose(oracle, estimator, method, default_budget(until, d), workers)
     rule = default_until(until, d, parts, named=method is not None)
@@ -118,8 +174,6 @@ def minimize(
             return record.result(oracle, reason, interrupted)
     finally:
         ledger.limit = outer
-        if executor is not None:
-            executor.close()
 
 
 def _drive(

@@ -7,17 +7,24 @@ in which it was. Questions without an answer are put again.
 
 import json
 import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from descend.errors import EvaluationFailed, StateMismatch
+from descend.errors import EvaluationFailed, InvalidValue, StateMismatch
+from descend.log import Log, Memory, Row
+from descend.log.owner import here, is_alive
 from descend.run.ask_tell import AskTell
-from descend.run.study import Entry, Run
 
-__all__ = ["Question", "Recorded"]
+__all__ = ["LEASE", "Question", "Recorded"]
+
+LEASE = 30.0
+"""Seconds after which a process that is not heard of may be dead; on the same machine it is known at once."""
+
+_ALWAYS = 10**9  # so often may an evaluation be begun again
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +40,7 @@ class Recorded:
 
     Args:
         search: a new one.
-        run: the log, which may hold evaluations already; None keeps none.
+        log: where it is written down, which may hold evaluations already; None keeps none.
 
     Attributes:
         search: as it was given.
@@ -42,30 +49,35 @@ class Recorded:
         unfinished: the questions of the log that have no answer yet.
 
     Raises:
+        InvalidValue: another process goes on with this run.
         StateMismatch: the log is not of this search; the sentence names the first evaluation that differs.
     """
 
-    def __init__(self, search: AskTell, run: Run | None = None) -> None:
-        self.search, self._run = search, run
+    def __init__(self, search: AskTell, log: Log | Memory | None = None) -> None:
+        self.search, self._log, self._owner = search, log, here()
         self.asked = self.answered = 0
-        entries = [] if run is None else run.entries
-        self.unfinished = self._replay(entries)
+        if log is not None:
+            self._take_over(log)
+        self.unfinished = self._replay([] if log is None else sorted(log.sync()[0]))
         self.replayed = self.answered
 
     def ask(self) -> Question:
         """The next question, once it is written down."""
         question = Question(self.asked, self.search.ask())
-        if self._run is not None:
-            self._run.ask(question.number, _as_json(question.point), self.answered)
+        if self._log is not None:
+            proposal = _plain(question.point)
+            if not self._log.ask(question.number, self.answered, proposal, self._owner, LEASE):
+                raise InvalidValue(_busy(self._log))
         self.asked += 1
         return question
 
-    def tell(self, question: Question, outcome: float | Exception, seconds: float) -> None:
+    def tell(self, question: Question, outcome: float | Exception) -> None:
         """An answer, once it is written down."""
         error = _why(outcome)
         loss = None if error or isinstance(outcome, Exception) else outcome
-        if self._run is not None:
-            self._run.answer(question.number, self.answered, loss, error or None, seconds)
+        if self._log is not None:
+            values, state = (None, "failed") if loss is None else ([loss], "done")
+            self._log.tell(question.number, self._owner, state, values, error=error or None)
         self._tell(question, loss, error)
 
     def _tell(self, question: Question, loss: float | None, error: str) -> None:
@@ -74,32 +86,48 @@ class Recorded:
             self.search.last_failure = error
         self.answered += 1
 
-    def _replay(self, entries: list[Entry]) -> list[Question]:
+    def _take_over(self, log: Log | Memory) -> None:
+        """Make the questions without an answer our own, unless somebody is at work on them."""
+        while True:
+            while log.claim(self._owner, LEASE, _ALWAYS) is not None:
+                pass
+            theirs = [row for row in log.sync()[0] if row.state == "running" and row.owner != self._owner]
+            if not theirs:
+                return
+            if any(is_alive(row.owner or "") or (row.lease or 0.0) > time.time() for row in theirs):
+                raise InvalidValue(_busy(log))
+            time.sleep(0.05)  # on another machine: its lease has run out, and is watched for half of another
+
+    def _replay(self, rows: list[Row]) -> list[Question]:
         """Ask and tell what the log holds, in its order; the questions that are still open."""
-        answers = sorted((entry for entry in entries if entry.place is not None), key=lambda entry: entry.place or 0)
+        answers = sorted((row for row in rows if row.place is not None), key=lambda row: row.place or 0)
         open_: dict[int, Question] = {}
 
         def tell_up_to(count: int) -> None:
             while self.answered < count:
-                entry = answers[self.answered] if self.answered < len(answers) else None
-                if entry is None or entry.place != self.answered or entry.number not in open_:
+                row = answers[self.answered] if self.answered < len(answers) else None
+                if row is None or row.place != self.answered or row.number not in open_:
                     raise StateMismatch(f"the study is damaged: answer {self.answered} is missing")
-                self._tell(open_.pop(entry.number), entry.loss, entry.error or "")
+                self._tell(open_.pop(row.number), row.values[0] if row.values else None, row.error or "")
 
-        for entry in entries:
-            if entry.number != self.asked:
+        for row in rows:
+            if row.number != self.asked:
                 raise StateMismatch(f"the study is damaged: evaluation {self.asked} is missing")
-            tell_up_to(entry.after)
+            tell_up_to(row.after)
             question = Question(self.asked, self.search.ask())
-            if (point := _as_json(question.point)) != entry.point:
+            if (point := _text(_plain(question.point))) != (known := _text(_plain(row.proposal))):
                 raise StateMismatch(
-                    f"the study does not belong to this search: evaluation {entry.number} was made at {entry.point}, "
+                    f"the study does not belong to this search: evaluation {row.number} was made at {known}, "
                     f"and now {point} is asked for; another version of descend may have made it, so name another file"
                 )
-            open_[entry.number] = question
+            open_[row.number] = question
             self.asked += 1
         tell_up_to(len(answers))
         return list(open_.values())
+
+
+def _busy(log: Log | Memory) -> str:
+    return f"{log.where} is being used by another process; wait for it to end, or name another file"
 
 
 def _why(outcome: float | Exception) -> str:
@@ -109,10 +137,24 @@ def _why(outcome: float | Exception) -> str:
     return str(outcome) if isinstance(outcome, EvaluationFailed) else f"{type(outcome).__name__}: {outcome}"
 
 
-def _as_json(point: Any) -> str:
-    def plain(part: Any) -> Any:
-        if isinstance(part, Tensor | np.ndarray | np.generic):
-            return part.tolist()
-        raise TypeError(f"{part!r} cannot be written down as JSON")
+def _plain(point: Any) -> dict[str, Any]:
+    """A point by the names of its parameters, nested ones with dots; a point without names has the name ""."""
+    if not isinstance(point, dict):
+        return {"": _value(point)}
+    found: dict[str, Any] = {}
+    for name, value in point.items():
+        inner = {f"{name}.{key}": part for key, part in _plain(value).items()} if isinstance(value, dict) else None
+        found.update({str(name): _value(value)} if inner is None else inner)
+    return found
 
-    return json.dumps(point, default=plain)
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_value(part) for part in value]
+    return value
+
+
+def _text(point: dict[str, Any]) -> str:
+    return json.dumps(point)

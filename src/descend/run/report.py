@@ -46,6 +46,11 @@ class Report:
         if self._live is not None:
             self._live.stop()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is ever shown."""
+        return self._wanted
+
     def show(self, progress: Progress) -> None:
         """The state of the run, if it is time for it."""
         if self._wanted and time.monotonic() >= self._next:

@@ -1,0 +1,137 @@
+"""Which of the points that were evaluated is best, where the same point may have another loss each time.
+
+The least of many noisy losses is a lucky one. So it is not the loss that is compared but the mean of a Gaussian process
+over all of them, at the points that were evaluated (Frazier, Powell, Dayanik 2009, "The knowledge-gradient policy for
+correlated normal beliefs"; Jalali, Van Nieuwenhuyse, Picheny 2017, "Comparison of kriging-based algorithms for
+simulation optimization with heterogeneous noise", for choosing among visited points). Losses of one point that was
+evaluated several times are pooled by the process.
+
+Whether there is noise: if points were repeated, whether they gave the same losses. If none was, different points that
+have exactly the same loss say that there is none, as noise has no ties; else the process says how much there is.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from descend.errors import InvalidValue
+from descend.model.forest_near import canonical
+from descend.model.gp.belief import Posterior, believe, features_of
+from descend.model.gp.warp import PARTS
+from descend.model.modelled import History
+
+__all__ = ["Recommendation", "noise_of", "recommend"]
+
+_SIGMAS = 1.96
+_CAUTION = 0.5
+"""Deviations by which a mean is raised before means are compared: little is known of a point far from all others."""
+_FEWEST = 5
+"""Answers before noise can be told from anything else."""
+_TIES = 0.1
+"""The share of answers that have company at their loss, from which on losses are steps and not noise."""
+_FAINT = 1e-2
+"""Noise below this share of the losses' deviation is the process's own."""
+_MOST = 1000
+"""Of more answers, so many of the best ones and of the others are believed."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The answer to trust. Fields: index, which of the history's answers; mean, its loss without noise, as far as it is
+    known; low, high, between which that lies with a chance of 95 %; noise, the standard deviation of one evaluation, 0
+    if there seems to be none."""
+
+    index: int
+    mean: float
+    low: float
+    high: float
+    noise: float
+
+
+def recommend(history: History, noisy: bool | None = None) -> Recommendation:
+    """The best of the points that were evaluated, whatever luck they had.
+
+    Args:
+        history: with one objective. Failures, and answers that break a constraint, are never recommended.
+        noisy: whether the same point may have another loss each time; default found out, see the module. A
+            deterministic loss that is rough may look noisy: then say False, and the least loss is recommended.
+
+    Raises:
+        InvalidValue: there are several objectives, or no answer that could be recommended.
+
+    >>> from descend.model.modelled import Cube
+    >>> from descend.space.domain import Domain
+    >>> cube = Cube(Domain.box(torch.zeros(1), torch.ones(1)), torch.full((1,), 0.5))
+    >>> us = torch.linspace(0, 1, 9, dtype=torch.float64)[:, None]
+    >>> losses, none = (us - 0.4) ** 2, torch.zeros(9, 0)
+    >>> recommend(History(cube, cube.start, us, losses, none, us[:0], 9)).index
+    3
+    """
+    if history.values.shape[1] != 1 and len(history.values):
+        raise InvalidValue(
+            f"with {history.values.shape[1]} objectives no point is best; look at the front of all of them"
+        )
+    good = (history.fine & history.feasible).nonzero()[:, 0]
+    if not len(good):
+        raise InvalidValue("no evaluation has succeeded within the constraints, so there is nothing to recommend yet")
+    losses = history.values[:, 0]
+    plain = int(good[losses[good].argmin()])
+    exact = Recommendation(plain, float(losses[plain]), float(losses[plain]), float(losses[plain]), 0.0)
+    if noisy is False or len(good) < _FEWEST:
+        return exact
+    some = _some(losses, history.fine)
+    believed = _of(history, some)
+    if noisy is None and not _seems_noisy(believed):
+        return exact
+    belief, us = _belief(believed), canonical(history.cube, history.us[good])
+    mean, deviation = belief(us)
+    best = int((mean + _CAUTION * deviation).argmin())
+    middle, away = float(mean[best]), _SIGMAS * float(deviation[best])
+    return Recommendation(int(good[best]), middle, middle - away, middle + away, float(belief.noise(us[:1])))
+
+
+def noise_of(history: History) -> float:
+    """The standard deviation of one evaluation, 0 where there seems to be no noise; of the first objective."""
+    believed = _of(history, _some(history.values[:, 0], history.fine))
+    if int(history.fine.sum()) < _FEWEST or not _seems_noisy(believed):
+        return 0.0
+    return float(_belief(believed).noise(believed.us[:1]))
+
+
+def _belief(history: History) -> Posterior:
+    """A process of the losses as they are: on a logarithmic scale a lucky one would count most."""
+    features = features_of(history.cube)
+    return Posterior(features, believe(features, history, history.values[:, 0], PARTS[:1]))
+
+
+def _of(history: History, some: Tensor) -> History:
+    parts = history.us[some], history.values[some, :1], history.violations[some]
+    return replace(history, us=parts[0], values=parts[1], violations=parts[2])
+
+
+def _some(losses: Tensor, fine: Tensor) -> Tensor:
+    """The answers (k,) that are believed: all, or the better half of `_MOST` and as many from the others, evenly."""
+    order = losses.nan_to_num(nan=math.inf).argsort(stable=True)[: int(fine.sum())]
+    if len(order) > _MOST:
+        rest = order[_MOST // 2 :]
+        even = torch.linspace(0, len(rest) - 1, _MOST // 2, dtype=torch.float64).round().long()
+        order = torch.cat([order[: _MOST // 2], rest[even]])
+    return order.sort().values
+
+
+def _seems_noisy(history: History) -> bool:
+    """Whether the losses of a history, all of which are fine, look as if they had noise."""
+    us, losses = canonical(history.cube, history.us), history.values[:, 0]
+    spread = float(losses.std())
+    if not spread > 0:
+        return False
+    _, place, times = us.unique(dim=0, return_inverse=True, return_counts=True)
+    if bool((times > 1).any()):
+        means = torch.zeros(len(times), dtype=losses.dtype).index_add(0, place, losses) / times
+        return float((losses - means[place]).abs().max()) > 1e-9 * spread
+    _, like = losses.unique(return_counts=True)
+    if int(like[like > 1].sum()) > _TIES * len(losses):
+        return False
+    return float(_belief(history).noise(us[:1])) > _FAINT * spread

@@ -1,0 +1,76 @@
+"""A trial as its user sees it: values in the sign of the objective, parameters in the shape of the space."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from descend.log.row import Row
+from descend.study.frame import Frame, unplain
+
+__all__ = ["Record", "record_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One trial of a study.
+
+    Fields:
+        number: counted from 0 in the order of creation.
+        state: "queued", "running", "done", "pruned" or "failed".
+        params: the point of the space, or of a define-by-run study the parameters by name; of a trial that has not
+            ended, what was proposed.
+        values: one for each objective, in the user's sign; None where there are none.
+        violations: one for each constraint, which holds where it is not positive.
+        reports: step -> value, or tuple of values if there are several objectives; in the user's sign.
+        attributes: what was noted.
+        error: why it failed, with the traceback.
+        began, ended: unix times; None while they are not known.
+        owner: who evaluates it, or did.
+        attempts: how many have begun it.
+        origin: "asked", "queued" by the user, or "added" with its answer.
+    """
+
+    number: int
+    state: str
+    params: Any
+    values: tuple[float, ...] | None
+    violations: tuple[float, ...] = ()
+    reports: Mapping[int, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    began: float | None = None
+    ended: float | None = None
+    owner: str | None = None
+    attempts: int = 1
+    origin: str = "asked"
+
+    @property
+    def value(self) -> float:
+        """The value of the only objective, or of the first; NaN where there is none."""
+        return self.values[0] if self.values else float("nan")
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return None if self.began is None or self.ended is None else self.ended - self.began
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it keeps all constraints."""
+        return not any(broken > 0 for broken in self.violations)
+
+
+def record_of(row: Row, frame: Frame | None, reports: Mapping[int, tuple[float, ...]]) -> Record:
+    """A row of the log as a record; frame is of the study's space, None if it has none."""
+    held = row.params or row.proposal or {}
+    complete = frame is not None and (row.state != "queued" or not set(frame.leaves) - set(held))
+    if frame is not None and complete and held:
+        params = frame.point(held)
+    else:
+        params = {name: unplain(value) for name, value in held.items()}
+    shown = {name: unplain(value) for name, value in row.attributes.items() if not name.startswith(".")}
+    curve = {step: values[0] if len(values) == 1 else values for step, values in sorted(reports.items())}
+    return Record(
+        row.number, row.state, params, row.values, row.violations, curve, shown, row.error, row.began, row.ended,
+        row.owner, row.attempts, row.origin,
+    )  # fmt: skip
