@@ -46,8 +46,13 @@ class Log:
 
     def sync(self, since: int = 0) -> tuple[list[Row], int]:
         """The trials that have changed after version `since`, in the order of their changes, and the newest version."""
+        found, version = self.unread(since)
+        return rows(found), version
+
+    def unread(self, since: int = 0) -> tuple[list[tuple[Any, ...]], int]:
+        """The same with the fields of each `Row` as they are written down, for `descend.log.text.rows` to read."""
         found = self._read(statements.CHANGES, {"since": since})
-        return rows(found), found[-1][-1] if found else since
+        return found, found[-1][-1] if found else since
 
     @contextmanager
     def turn(self) -> Iterator[None]:

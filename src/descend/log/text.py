@@ -6,7 +6,7 @@ Nothing read from a log is ever executed: there is no pickle, and JSON knows onl
 import gc
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from typing import Any
 
@@ -102,8 +102,31 @@ def rows(columns: Sequence[Sequence[Any]]) -> list[Row]:
     """Rows from the columns that `descend.log.statements.TRIAL` names."""
     if not columns:
         return []
+    if len(columns) == 1:
+        with suppress(ValueError, RecursionError):  # else it is damaged, as is said below
+            return [_row(*columns[0])]
     with _uncollected():
         return _rows(columns)
+
+
+def _row(
+    number: int, state: str, origin: str, proposal: str | None, params: str | None, after: int, place: int | None,
+    values: str | None, violations: str | None, error: str | None, attributes: str | None, *rest: Any,
+) -> Row:  # fmt: skip
+    """One row, for which all at once would take longer."""
+    proposed = _plain(proposal)
+    used = _plain(params) if params is not None else (proposed or {}) if state in FINISHED else {}
+    told = None if values is None else tuple(json.loads(values))
+    violated = () if violations is None else tuple(json.loads(violations))
+    noted = _plain(attributes) or {}
+    return Row(number, state, origin, proposed, used, after, place, told, violated, error, noted, *rest)
+
+
+def _plain(text: str | None) -> Any:
+    if text is None:
+        return None
+    value = json.loads(text)
+    return _tuples(value) if "[" in text else value
 
 
 def _rows(columns: Sequence[Sequence[Any]]) -> list[Row]:

@@ -6,7 +6,7 @@ proposals. A method that has a state is asked again what it was asked, and the l
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -231,7 +231,7 @@ class Engine:
 _FINE = object()
 
 
-def _used(rows: list[Row], leaves: Mapping[str, Leaf]) -> list[Params]:
+def _used(rows: Sequence[Row], leaves: Mapping[str, Leaf]) -> list[Params]:
     """What trials say about parameters: those that came to their end, and of those that were made elsewhere as much as
     the definitions allow."""
     return [

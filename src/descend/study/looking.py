@@ -13,6 +13,7 @@ from descend.study.frame import unplain
 from descend.study.header import Settings
 from descend.study.record import Record, record_of
 from descend.study.reports import Reports
+from descend.study.rows import Rows
 from descend.study.session import Session
 from descend.study.table import Table, table_of
 
@@ -124,7 +125,7 @@ class Looking:
         """All trials as columns of numbers."""
         version = self.version
         if self._table is None or self._table.version != version:
-            rows = spread(self._rows()) if self.settings.foreign else self._rows()
+            rows = Rows(spread(self._rows())) if self.settings.foreign else self._rows().copy()
             self._table = table_of(rows, self.parameters, self.directions, version)
         return self._table
 
@@ -143,7 +144,7 @@ class Looking:
         """Pictures: ``study.plot.history()``, see `descend.plot.study.Plots`."""
         return importlib.import_module("descend.plot.study").Plots(self)
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> Rows:
         self.session.mirror.sync()
         return self.session.mirror.rows
 

@@ -4,20 +4,22 @@ It is brought up to date by reading what changed since, so it costs what is new.
 """
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
+from descend.log import Log
 from descend.log.row import FINISHED, Row
 from descend.study.definitions import Definitions
 from descend.study.reports import Reports
+from descend.study.rows import Rows
 
 __all__ = ["DEFINITIONS", "Mirror", "Source"]
 
 DEFINITIONS = ".definitions"
 """The attribute of a trial that says how many definitions it needs; names with a dot in front are the study's own."""
 
-_NOTHING = Row()
+_NUMBER, _PLACE, _ATTRIBUTES = map(Row._fields.index, ("number", "place", "attributes"))  # read or not
 
 
 class Source(Protocol):
@@ -68,7 +70,8 @@ class Mirror:
 
     def __init__(self, log: Source, signs: Sequence[float], by_number: bool = False) -> None:
         self._log, self.signs = log, tuple(signs)
-        self.rows: list[Row] = []
+        self._changes: Callable[[int], tuple[list[Any], int]] = log.unread if isinstance(log, Log) else log.sync
+        self.rows = Rows()
         self.order: list[int] = []
         self.answers: Sequence[int] = range(2**62) if by_number else self.order
         self.open: dict[int, None] = {}
@@ -88,27 +91,22 @@ class Mirror:
             self._read()
 
     def _read(self) -> None:
-        found, self.version = self._log.sync(self.version)
+        found, self.version = self._changes(self.version)
         for row in found:
-            number = row.number
-            if number == len(self.rows):
-                self.rows.append(row)
-            else:
-                if number > len(self.rows):
-                    self.rows += [_NOTHING] * (number + 1 - len(self.rows))
-                self.rows[number] = row
-            if row.attributes:
-                self.recorded = max(self.recorded, row.attributes.get(DEFINITIONS, 0))
-            if row.place is None:
+            number, place = row[_NUMBER], row[_PLACE]
+            self.rows.put(number, row)
+            if DEFINITIONS in (row[_ATTRIBUTES] or ""):
+                self.recorded = max(self.recorded, self.rows[number].attributes.get(DEFINITIONS, 0))
+            if place is None:
                 self.open[number] = None
             else:
                 self.open.pop(number, None)
-                if row.place == len(self.order):
+                if place == len(self.order):
                     self.order.append(number)
                 else:
-                    if row.place > len(self.order):
-                        self.order += [-1] * (row.place + 1 - len(self.order))
-                    self.order[row.place] = number
+                    if place > len(self.order):
+                        self.order += [-1] * (place + 1 - len(self.order))
+                    self.order[place] = number
 
     def needed(self, after: int) -> int:
         """How many definitions the first `after` answers need."""
@@ -147,4 +145,4 @@ class Mirror:
 
     def finished(self, number: int) -> bool:
         """Whether this trial has ended."""
-        return self.rows[number].state in FINISHED
+        return self.rows.state(number) in FINISHED

@@ -159,7 +159,7 @@ class Running:
         if self._seen <= _PATIENCE:
             self._give_up(mirror.rows, mirror.order)
 
-    def _give_up(self, rows: list[Row], order: list[int]) -> None:
+    def _give_up(self, rows: Sequence[Row], order: list[int]) -> None:
         if len(order) == _PATIENCE and all(rows[number].state == "failed" for number in order):
             last = rows[order[-1]].error or ""
             raise EvaluationFailed(f"the first {_PATIENCE} trials all failed, the last one with\n{last}")

@@ -1,7 +1,7 @@
 """All trials of a study as columns of numbers: what pictures, statistics and lists are made of."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from descend.log.row import STATES, Row
 from descend.space import Bool, Choice, Float, Int, Leaf, Ordinal
 from descend.study.frame import unplain
+from descend.study.rows import Rows
 
 __all__ = ["STATES", "Column", "Table", "table_of"]
 
@@ -69,8 +70,31 @@ class Table:
         return self.states == STATES.index("done")
 
 
+class _Columns(Mapping[str, Column]):
+    """The columns of parameters, each made when somebody wants it: many a question is about values alone."""
+
+    def __init__(self, rows: Rows, leaves: Mapping[str, Leaf]) -> None:
+        self._rows, self._leaves = rows, dict(leaves)
+        self._params: list[Mapping[str, Any]] | None = None
+        self._made: dict[str, Column] = {}
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self._made:
+            leaf = self._leaves[name]
+            if self._params is None:
+                self._params = [row.params or row.proposal or {} for row in self._rows]
+            self._made[name] = _column(name, self._params, leaf)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._leaves)
+
+    def __len__(self) -> int:
+        return len(self._leaves)
+
+
 def table_of(rows: Sequence[Row], leaves: Mapping[str, Leaf], directions: tuple[str, ...], version: int) -> Table:
-    """The table of rows in the order of their numbers; leaves are the parameters by flat name.
+    """The table of rows in the order of their numbers, which nobody changes; leaves are the parameters by flat name.
 
     >>> row = Row(number=0, params={"x": 0.5}, values=(2.0,))
     >>> table_of([row], {"x": Float(0, 1)}, ("minimize",), 1).columns["x"].numbers
@@ -79,21 +103,22 @@ def table_of(rows: Sequence[Row], leaves: Mapping[str, Leaf], directions: tuple[
     m = len(directions)
     nothing = (math.nan,) * m
     states = {state: place for place, state in enumerate(STATES)}
-    params = [row.params or row.proposal or {} for row in rows]
-    owners: dict[str | None, int] = {None: -1}
-    for row in rows:
-        owners.setdefault(row.owner, len(owners) - 1)
+    rows = rows if isinstance(rows, Rows) else Rows(rows)
+    owned = rows.column("owner")
+    known = tuple(dict.fromkeys(owner for owner in owned if owner is not None))
+    owners: dict[str | None, int] = {None: -1, **{owner: place for place, owner in enumerate(known)}}
+    violated = rows.column("violations")
     return Table(
         directions,
-        np.array([row.number for row in rows], dtype=np.int64),
-        np.array([states[row.state] for row in rows], dtype=np.int8),
-        np.array([row.values or nothing for row in rows], dtype=np.float64).reshape(len(rows), m),
-        np.array([sum(max(0.0, broken) for broken in row.violations) for row in rows], dtype=np.float64),
-        np.array([row.began for row in rows], dtype=np.float64),
-        np.array([row.ended for row in rows], dtype=np.float64),
-        tuple(owner for owner in owners if owner is not None),
-        np.array([owners[row.owner] for row in rows], dtype=np.int32),
-        {name: _column(name, params, leaf) for name, leaf in leaves.items()},
+        np.array(rows.column("number"), dtype=np.int64),
+        np.array([states[state] for state in rows.column("state")], dtype=np.int8),
+        np.array([values or nothing for values in rows.column("values")], dtype=np.float64).reshape(len(rows), m),
+        np.array([sum(max(0.0, part) for part in parts) if parts else 0.0 for parts in violated], dtype=np.float64),
+        np.array(rows.column("began"), dtype=np.float64),
+        np.array(rows.column("ended"), dtype=np.float64),
+        known,
+        np.array([owners[owner] for owner in owned], dtype=np.int32),
+        _Columns(rows, leaves),
         version,
     )
 
