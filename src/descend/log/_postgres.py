@@ -53,6 +53,9 @@ class Postgres(Database):
         with self.exclusive(study, durable):
             return self.run(sql, values)
 
+    def _committed(self) -> None:
+        """Nothing, the server has waited."""
+
     def _stand_still(self) -> None:
         self.run("BEGIN ISOLATION LEVEL REPEATABLE READ")
 

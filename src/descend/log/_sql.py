@@ -84,6 +84,10 @@ class Database(ABC):
         """Whether the next commit is to be on the disk before it returns."""
 
     @abstractmethod
+    def _committed(self) -> None:
+        """What is due after a transaction."""
+
+    @abstractmethod
     def _is_busy(self, error: BaseException) -> bool:
         """Whether it is worth while to wait."""
 
@@ -157,6 +161,7 @@ class Database(ABC):
         try:
             yield
             self.run("COMMIT")
+            self._committed()
         except BaseException:
             self._undo()
             raise

@@ -18,6 +18,8 @@ from descend.log.schema import APPLICATION
 __all__ = ["Sqlite"]
 
 
+_wait_for_disk = getattr(os, "fdatasync", os.fsync)  # not everywhere there is the one that leaves times out
+
 _SMALLEST = 512
 """Bytes of a file of SQLite; what is smaller SQLite takes for empty and overwrites."""
 
@@ -39,7 +41,7 @@ class Sqlite(Database):
         super().__init__(str(path), durability, readonly)
         self.path = Path(path).absolute()
         self.is_new = not self.path.exists()
-        self._durable = False
+        self._due = False  # whether an answer of this transaction is to be on the disk
         if self.path.is_dir():
             raise InvalidValue(f"{self.shown} is a folder; write the path of a file in it")
         size = self.path.stat().st_size if self.path.exists() else 0
@@ -68,32 +70,60 @@ class Sqlite(Database):
         return new_engine("sqlite://", connect)
 
     def _settle(self) -> None:
-        self._durable = False
         self.run("PRAGMA foreign_keys = ON")
         if self.readonly:
             self.run("PRAGMA query_only = ON")
         else:
-            # the file survives a power cut, the last moments may not; a commit that is to last says so
+            # the file survives a power cut, the last moments may not; what is to last is waited for afterwards
             self.run("PRAGMA synchronous = NORMAL")
 
     def _make_durable(self, durable: bool) -> None:
-        durable = durable and self._durability == "power"
-        if durable != self._durable:
-            self.run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
+        """Nothing, see `_flush`."""
 
     def write(self, study: int, sql: str, values: Mapping[str, Any], durable: bool = False) -> list[Any]:
         """One statement is alone by itself."""
         self._refuse_to_write()
+        durable = durable and self._durability == "power"
         with self._guard:
-            if not self._inside:
-                self._make_durable(durable)
-            return self.run(sql, values)
+            found = self.run(sql, values)
+            if self._inside:
+                self._due |= durable
+                return found
+        if durable:
+            self._flush()
+        return found
+
+    def _committed(self) -> None:
+        if self._due:
+            self._due = False
+            self._flush()
+
+    def _flush(self) -> None:
+        """Wait until what was committed is on the disk.
+
+        SQLite would wait (``synchronous = FULL``) with the file locked, and all others with it. A commit is whole once
+        the write-ahead log is on the disk, whoever has it written; before the log is begun anew SQLite does so itself.
+        On this file of the three SQLite holds no locks, so it may be opened beside it.
+        """
+        try:
+            log = os.open(self.path.with_name(self.path.name + "-wal"), os.O_RDWR)
+        except FileNotFoundError:  # the file system has no shared memory for it: each commit was waited for
+            return
+        except OSError as error:
+            raise self._failure(error) from None
+        try:
+            _wait_for_disk(log)
+        except OSError as error:
+            raise self._failure(error) from None
+        finally:
+            os.close(log)
 
     def _stand_still(self) -> None:
+        self._due = False
         self.run("BEGIN")
 
     def _alone(self, study: int | None) -> None:
+        self._due = False
         self.run("BEGIN IMMEDIATE")
 
     def version(self) -> int:

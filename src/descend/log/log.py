@@ -138,7 +138,7 @@ class Log:
         else:
             with self._database.exclusive(self._study, durable=True):
                 answer["attributes"] = encoded({**self._attributes_of(number), **attributes})
-                found = self._write(statements.TELL, answer)
+                found = self._write(statements.TELL, answer, durable=True)
         return changed(found) if found else self._refuse(number, owner)
 
     def release(self, number: int, owner: str) -> Row:

@@ -4,6 +4,7 @@ A Gaussian process finds most with fewest answers where losses are smooth. Parze
 stand noise and steps, and look farther around. Both are functions of the history only, so any question may be either's.
 So every third question is TPE's: whoever finds something good, the other one goes on from there, and where one is of no
 use the other one still moves (Hoffman, Brochu and de Freitas 2011, "Portfolio allocation for Bayesian optimization").
+Under noise every question is the process's: TPE goes where losses were lucky.
 
 Tried and given up: the process alone, which is worse where there are several hollows and no better on smooth bowls;
 every second question, with which it is late on smooth ones; and TPE only while there is no progress.
@@ -18,6 +19,7 @@ from torch import Tensor
 from descend.key import Key
 from descend.model.bayes import Bayes
 from descend.model.modelled import History, Modelled, Told
+from descend.model.noise import looks_noisy, pieces
 from descend.model.tpe import TPE
 from descend.population.base import whole
 
@@ -34,7 +36,7 @@ class Situation:
     """Where a search stands when it asks.
 
     Fields: dim, coordinates; answers, those that did not fail; objectives; waiting, the questions without an answer;
-    turn, the number of the question; limit, of `Automatic`.
+    turn, the number of the question; limit, of `Automatic`; noisy, whether the one loss looks noisy.
     """
 
     dim: int
@@ -43,12 +45,14 @@ class Situation:
     waiting: int
     turn: int
     limit: int
+    noisy: bool = False
 
     @staticmethod
     def of(history: History, limit: int) -> "Situation":
         """That of a history."""
-        sizes = int(history.fine.sum()), max(1, history.values.shape[1])
-        return Situation(history.dim, *sizes, len(history.waiting), history.asked, limit)
+        answers, objectives = int(history.fine.sum()), max(1, history.values.shape[1])
+        noisy = _FIRST <= answers < limit and objectives == 1 and not history.violations.shape[1] and _noisy(history)
+        return Situation(history.dim, answers, objectives, len(history.waiting), history.asked, limit, noisy)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ ROWS: tuple[Row, ...] = (
         TPE(),
         "TPE, since after {answers} answers a Gaussian process is asked every fourth time only",
     ),
+    Row(lambda at: at.noisy, Bayes(), "a Gaussian process, since losses look noisy, and of luck it makes nothing"),
     Row(
         lambda at: at.turn % 3 == 2,
         TPE(),
@@ -86,6 +91,12 @@ ROWS: tuple[Row, ...] = (
     Row(lambda at: True, Bayes(), "a Gaussian process, which has {answers} answers in {dim} dimensions to learn from"),
 )
 """The first row whose condition holds is taken; the last one always does."""
+
+
+def _noisy(history: History) -> bool:
+    """Whether the losses looked noisy some answers ago, at a number of them where a process is made anyway."""
+    good = history.fine.nonzero()[:, 0]
+    return looks_noisy(pieces(history, good[: len(good) // 3 * 3]))
 
 
 def choose(at: Situation) -> tuple[Modelled, str]:

@@ -1,11 +1,13 @@
 """Bayesian optimization: a Gaussian process says what is known of the loss, and the next point promises most by it.
 
 Jones, Schonlau and Welch 1998, "Efficient global optimization of expensive black-box functions"; the rest is in `gp`,
-`acquire` and `trust_box`. Points that are being evaluated count as if their means had been seen.
+`acquire` and `trust_box`. Points that are being evaluated count as if their means had been seen. Where the values of one
+objective look noisy, `knowledge` says where to ask.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,7 +21,9 @@ from descend.model.gp.process import Process
 from descend.model.gp.score import Score
 from descend.model.gp.seek import Seek
 from descend.model.gp.warp import PARTS
+from descend.model.knowledge import Knowledge
 from descend.model.modelled import History, Modelled
+from descend.model.noise import FAINT, looks_noisy, pieces, plain_belief
 from descend.model.trust_box import Region, region
 from descend.pareto.sorting import front, ranks
 from descend.population.base import whole
@@ -28,6 +32,8 @@ __all__ = ["Bayes"]
 
 _ANCHORS = 8
 _DRAWS = 64
+_ENOUGH = 10
+"""Answers from which on noise can be told from anything else."""
 _HIGH = 30
 """Coordinates from which on a search is local."""
 _PATIENCE = 6
@@ -90,8 +96,10 @@ class Bayes(Modelled):
         if len(points) == n:
             return points
         search = _Search.of(self, history, here, key)
+        noisy = here is None and search.noisy
         while len(points) < n:
-            new = search.next(points, key.fold("point", len(points)))
+            each = key.fold("point", len(points))
+            new = search.under_noise(points, each) if noisy else search.next(points, each)
             points = torch.cat([points, new[None]])
         return points
 
@@ -178,6 +186,25 @@ class _Search:
         score = Score(features, tuple(process.imagine(phi) for process in processes), Several(tuple(parts)))
         seen = torch.cat([cube.centre(history.us), busy])
         return Seek(score, seen, self.anchors, self.lower, self.upper)(key)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether there is one objective without constraints, and its values look as if they had noise."""
+        enough = int(self.history.fine.sum()) >= _ENOUGH and len(self.losses) == 1 and not self.others
+        # most losses are without noise, which their own model knows already
+        return enough and self.losses[0].processes[0].noise > FAINT**2 and looks_noisy(self._fine)
+
+    @cached_property
+    def _fine(self) -> History:
+        return pieces(self.history, self.history.fine.nonzero()[:, 0])
+
+    def under_noise(self, points: Tensor, key: Key) -> Tensor:
+        """As `next`, where the same point may have another value each time."""
+        cube, posterior = self.history.cube, plain_belief(self._fine)
+        known, busy = cube.centre(self._fine.us), cube.centre(torch.cat([self.history.waiting, points]))
+        process = posterior.belief.processes[0].imagine(posterior.features(busy, cube.active(busy)))
+        turn, seen = self.history.asked + len(points), torch.cat([known, busy])
+        return Knowledge(posterior.features, process, known, seen, turn)(key)
 
     def _gain(self, phi: Tensor) -> Promise:
         """What is promised of the objectives, if at features (k, p) the means were seen."""

@@ -6,21 +6,19 @@ correlated normal beliefs"; Jalali, Van Nieuwenhuyse, Picheny 2017, "Comparison 
 simulation optimization with heterogeneous noise", for choosing among visited points). Losses of one point that was
 evaluated several times are pooled by the process.
 
-Whether there is noise: if points were repeated, whether they gave the same losses. If none was, different points that
-have exactly the same loss say that there is none, as noise has no ties; else the process says how much there is.
+Whether there is noise, `noise.looks_noisy` says.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from descend.errors import InvalidValue
 from descend.model.forest_near import canonical
-from descend.model.gp.belief import Posterior, believe, features_of
-from descend.model.gp.warp import PARTS
 from descend.model.modelled import History
+from descend.model.noise import looks_noisy, pieces, plain_belief
 
 __all__ = ["Recommendation", "noise_of", "recommend"]
 
@@ -29,10 +27,6 @@ _CAUTION = 0.5
 """Deviations by which a mean is raised before means are compared: little is known of a point far from all others."""
 _FEWEST = 5
 """Answers before noise can be told from anything else."""
-_TIES = 0.1
-"""The share of answers that have company at their loss, from which on losses are steps and not noise."""
-_FAINT = 1e-2
-"""Noise below this share of the losses' deviation is the process's own."""
 _MOST = 1000
 """Of more answers, so many of the best ones and of the others are believed."""
 
@@ -82,10 +76,10 @@ def recommend(history: History, noisy: bool | None = None) -> Recommendation:
     if noisy is False or len(good) < _FEWEST:
         return exact
     some = _some(losses, history.fine)
-    believed = _of(history, some)
-    if noisy is None and not _seems_noisy(believed):
+    believed = pieces(history, some)
+    if noisy is None and not looks_noisy(believed):
         return exact
-    belief, us = _belief(believed), canonical(history.cube, history.us[good])
+    belief, us = plain_belief(believed), canonical(history.cube, history.us[good])
     mean, deviation = belief(us)
     best = int((mean + _CAUTION * deviation).argmin())
     middle, away = float(mean[best]), _SIGMAS * float(deviation[best])
@@ -94,21 +88,10 @@ def recommend(history: History, noisy: bool | None = None) -> Recommendation:
 
 def noise_of(history: History) -> float:
     """The standard deviation of one evaluation, 0 where there seems to be no noise; of the first objective."""
-    believed = _of(history, _some(history.values[:, 0], history.fine))
-    if int(history.fine.sum()) < _FEWEST or not _seems_noisy(believed):
+    believed = pieces(history, _some(history.values[:, 0], history.fine))
+    if int(history.fine.sum()) < _FEWEST or not looks_noisy(believed):
         return 0.0
-    return float(_belief(believed).noise(believed.us[:1]))
-
-
-def _belief(history: History) -> Posterior:
-    """A process of the losses as they are: on a logarithmic scale a lucky one would count most."""
-    features = features_of(history.cube)
-    return Posterior(features, believe(features, history, history.values[:, 0], PARTS[:1]))
-
-
-def _of(history: History, some: Tensor) -> History:
-    parts = history.us[some], history.values[some, :1], history.violations[some]
-    return replace(history, us=parts[0], values=parts[1], violations=parts[2])
+    return float(plain_belief(believed).noise(believed.us[:1]))
 
 
 def _some(losses: Tensor, fine: Tensor) -> Tensor:
@@ -119,19 +102,3 @@ def _some(losses: Tensor, fine: Tensor) -> Tensor:
         even = torch.linspace(0, len(rest) - 1, _MOST // 2, dtype=torch.float64).round().long()
         order = torch.cat([order[: _MOST // 2], rest[even]])
     return order.sort().values
-
-
-def _seems_noisy(history: History) -> bool:
-    """Whether the losses of a history, all of which are fine, look as if they had noise."""
-    us, losses = canonical(history.cube, history.us), history.values[:, 0]
-    spread = float(losses.std())
-    if not spread > 0:
-        return False
-    _, place, times = us.unique(dim=0, return_inverse=True, return_counts=True)
-    if bool((times > 1).any()):
-        means = torch.zeros(len(times), dtype=losses.dtype).index_add(0, place, losses) / times
-        return float((losses - means[place]).abs().max()) > 1e-9 * spread
-    _, like = losses.unique(return_counts=True)
-    if int(like[like > 1].sum()) > _TIES * len(losses):
-        return False
-    return float(_belief(history).noise(us[:1])) > _FAINT * spread

@@ -61,8 +61,8 @@ class SearchCV(BaseSearchCV):
 
     Attributes:
         trials_: the trials of the study, a `Record` for every candidate.
-        best_estimator_, best_score_, best_params_, best_index_, cv_results_, scorer_, n_splits_, refit_time_,
-        multimetric_, classes_, n_features_in_, feature_names_in_: as of `GridSearchCV`.
+        best_estimator_, best_score_, best_params_, best_index_, cv_results_: as of `GridSearchCV`.
+        scorer_, n_splits_, refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_: likewise.
 
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.svm import SVC

@@ -70,7 +70,6 @@ class Mirror:
 
     def __init__(self, log: Source, signs: Sequence[float], by_number: bool = False) -> None:
         self._log, self.signs = log, tuple(signs)
-        self._changes: Callable[[int], tuple[list[Any], int]] = log.unread if isinstance(log, Log) else log.sync
         self.rows = Rows()
         self.order: list[int] = []
         self.answers: Sequence[int] = range(2**62) if by_number else self.order
@@ -91,7 +90,10 @@ class Mirror:
             self._read()
 
     def _read(self) -> None:
-        found, self.version = self._changes(self.version)
+        log = self._log
+        changes: Callable[[int], tuple[list[Any], int]] = log.unread if isinstance(log, Log) else log.sync
+        found, self.version = changes(self.version)
+        row: Any  # a tuple or a row
         for row in found:
             number, place = row[_NUMBER], row[_PLACE]
             self.rows.put(number, row)

@@ -1,12 +1,14 @@
 """A study at work in one process: trials are asked for, claimed and told, and the log is written before it is acted on.
 
-Who asks first gets the number; whoever was slower reads what is new and asks again, the second time with the exclusive
-right to ask. A thread renews the leases of the trials under way, so that nobody else takes them for left behind.
+Who asks first gets the number; whoever was slower reads what is new and asks again with the exclusive right to ask. A
+thread renews the leases of the trials under way, so that nobody else takes them for left behind.
 """
 
+import math
 import threading
+import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from descend.errors import DescendError
@@ -20,12 +22,19 @@ from descend.study.frame import Frame
 from descend.study.header import Settings
 from descend.study.mirror import DEFINITIONS, Mirror
 from descend.study.pruners.base import Pruner
+from descend.study.search import Exhausted
 from descend.study.trial import Trial
 
 __all__ = ["Session"]
 
 _ATTEMPTS = 3
 """Owners who may begin a trial and leave it."""
+
+_CROWDED = 50
+"""Trials that are asked for with the exclusive right to after somebody was quicker."""
+
+_LOOK = 0.05
+"""Seconds between two looks whether somebody has died."""
 
 
 class Session:
@@ -56,6 +65,8 @@ class Session:
         self._key = settings.key
         self._lock = threading.RLock()
         self._heart: Heart | None = None
+        self._crowded = 0
+        self._looked = -math.inf
 
     @property
     def engine(self) -> Engine:
@@ -77,24 +88,30 @@ class Session:
             Exhausted: there is nothing left to ask.
         """
         with self._lock:
-            self.mirror.sync()
-            return self._first(fixed)
+            return self._next(lambda: self._ask(fixed))
 
     def take(self) -> Trial | None:
         """Begin a trial that waits or was left, as `claim`, else the next one, as `ask`."""
         with self._lock:
-            return self.claim() or self._first(None)
+            try:
+                return self._next(lambda: self._left() or self._ask(None))
+            except Exhausted:
+                if (trial := self.claim()) is not None:
+                    return trial
+                raise
 
-    def _first(self, fixed: Mapping[str, Any] | None) -> Trial | None:
-        """Ask until nobody is quicker."""
-        for _ in range(2):
-            trial = self._ask(fixed)
+    def _next(self, ask: Callable[[], Trial | bool | None]) -> Trial | None:
+        """Ask; with the exclusive right to if somebody is quicker, and for a while from then on."""
+        if not self._crowded:
+            self.mirror.sync()
+            trial = ask()
             if not isinstance(trial, bool):
                 return trial
-            self.mirror.sync()
+            self._crowded = _CROWDED
+        self._crowded -= 1
         with self.log.turn():
             self.mirror.sync()
-            trial = self._ask(fixed)
+            trial = ask()
         assert not isinstance(trial, bool), "nobody else may ask during a turn"
         return trial
 
@@ -113,14 +130,24 @@ class Session:
         """Begin the oldest trial that is queued, or that somebody who died has left; None if there is none."""
         with self._lock:
             self.mirror.sync()
-            if not any(number not in self.trials for number in self.mirror.open):
-                return None
-            row = self.log.claim(self.owner, self._lease, _ATTEMPTS)
-            if row is None:
-                return None
-            if self.tags:
-                self.log.note(row.number, self.tags)
-            return self._resumed(row)
+            self._looked = -math.inf
+            return self._left()
+
+    def _left(self) -> Trial | None:
+        """The same of what was read; whether others have died is looked for now and then, since it takes a while."""
+        others = [number for number in self.mirror.open if number not in self.trials]
+        if not others:
+            return None
+        now = time.monotonic()
+        if now - self._looked < _LOOK and not any(self.mirror.rows.state(number) == "queued" for number in others):
+            return None
+        self._looked = now
+        row = self.log.claim(self.owner, self._lease, _ATTEMPTS)
+        if row is None:
+            return None
+        if self.tags:
+            self.log.note(row.number, self.tags)
+        return self._resumed(row)
 
     def _resumed(self, row: Row) -> Trial:
         proposal = row.proposal

@@ -46,6 +46,14 @@ class Process:
         """The mean (k,) at features (k, p)."""
         return self.mean + matern(square_distances(phi * self.inverse, self.seen)) @ self.alpha
 
+    def covariances(self, phi: Tensor, others: Tensor) -> Tensor:
+        """Those (k, j), without noise, of what is at features (k, p) and at others (j, p)."""
+        a, b = phi * self.inverse, others * self.inverse
+        w = matern(square_distances(a, self.seen)) @ self.half.T
+        return self.variance * (
+            matern(square_distances(a, b)) - w @ (matern(square_distances(b, self.seen)) @ self.half.T).T
+        )
+
     def imagine(self, phi: Tensor) -> "Process":
         """The process if at features (k, p) its means were seen: it is surer there, and its mean is the same.
 

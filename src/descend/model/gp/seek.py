@@ -45,7 +45,7 @@ class Seek:
     def __call__(self, key: Key, points: int = 512, starts: int = 6, turns: int = 40) -> Tensor:
         """The best point (d,) that it finds."""
         affordable = int(_WORK / max(1, len(self.seen)) ** 2)
-        us = self._tries(max(64, min(points, affordable)), key)
+        us = self.tries(max(64, min(points, affordable)), key)
         values = self._worth(us)
         us = _spread(us, values, starts)
         values = self._worth(us)
@@ -56,8 +56,8 @@ class Seek:
                 us, values = self._exchange(us, values, key.fold("exchange", turn))
         return us[int(values.argmax())]
 
-    def _tries(self, n: int, key: Key) -> Tensor:
-        """Half of them anywhere, half of them near anchors, the better ones more often."""
+    def tries(self, n: int, key: Key) -> Tensor:
+        """Points (n, d) to begin with, half of them anywhere, half of them near anchors, the better ones more often."""
         d, cube = self.seen.shape[1], self._features.cube
         many = n // 2
         anywhere = self.lower + (self.upper - self.lower) * key.fold("anywhere").uniform(many, d, like=self.lower)
