@@ -59,7 +59,7 @@ HOMES = {
     "sqlalchemy": ("log/_sql.py",),
     "joblib": ("sklearn/_library.py",),
     "plotly": ("plot/study/_plotly.py",),
-    "pandas": ("log/export.py",),
+    "pandas": ("log/export.py", "study/looking.py"),
     "pyarrow": ("log/export.py",),
     "starlette": ("board/",),
     "uvicorn": ("board/",),

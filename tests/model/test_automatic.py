@@ -1,6 +1,7 @@
 """The default of a study: what is chosen when, and that the choice depends on nothing but the history."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -30,8 +31,8 @@ def test_it_serves_workers(contract):
     contract(Automatic(limit=50))
 
 
-def at(answers, turn=0, objectives=1, waiting=0, limit=300):
-    return Situation(3, answers, objectives, waiting, turn, limit)
+def at(answers, turn=0, objectives=1, waiting=0, limit=300, noisy=False):
+    return Situation(3, answers, objectives, waiting, turn, limit, noisy)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,8 @@ def at(answers, turn=0, objectives=1, waiting=0, limit=300):
         (at(51, turn=51, objectives=2), Bayes),
         (at(300, turn=300, objectives=2), TPE),
         (at(50, turn=50, objectives=4), TPE),
+        (at(50, turn=50, noisy=True), Bayes),
+        (at(50, turn=50, noisy=True, waiting=16), TPE),
     ],
 )
 def test_what_is_chosen(situation, kind):
@@ -62,6 +65,7 @@ def test_what_is_chosen(situation, kind):
 
 def test_every_row_is_taken_somewhere_and_the_last_one_everywhere():
     many = [at(n, turn, m, k) for n in (0, 50, 400, 2000) for turn in (0, 2) for m in (1, 2, 5) for k in (0, 20)]
+    many.append(at(50, 50, noisy=True))
     taken = {next(i for i, row in enumerate(ROWS) if row.when(situation)) for situation in many}
     assert taken == set(range(len(ROWS)))
     assert all(ROWS[-1].when(situation) for situation in many)
@@ -89,6 +93,15 @@ def test_a_proposal_is_a_function_of_its_arguments():
     Automatic().propose(history(25), 3, Key(2))
     again = [Automatic().propose(history(n, 2), 1, Key(1)) for n in (30, 13, 12)]
     assert all(torch.equal(a, b) for a, b in zip(first, reversed(again), strict=True))
+
+
+def test_noise_is_noticed():
+    clear = history(30)
+    assert not Situation.of(clear, 300).noisy
+    told = replace(clear, values=clear.values + 0.2 * Key(9).normal(30, 1, like=clear.values))
+    assert Situation.of(told, 300).noisy
+    assert not Situation.of(replace(told, violations=told.values), 300).noisy
+    assert not Situation.of(told, 30).noisy
 
 
 def test_failures_do_not_count_as_answers():

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from descend.direct.filling import Uniform
+from descend.direct.grid import Grid
 from descend.log import Store
+from descend.log.owner import here
 from descend.model.tpe import TPE
 from descend.run.execute import Processes
 from descend.space import Choice, Float, Space, When
@@ -139,6 +141,7 @@ def test_whoever_is_alive_keeps_its_trials(tmp_path: Path) -> None:
 SCRIPT = """
 import sys, time
 from descend.direct.filling import Uniform
+from descend.direct.grid import Grid
 from descend.population.cma import CMAES
 from descend.space import Float, Space
 from descend.study import Study
@@ -185,3 +188,15 @@ def test_processes_that_know_nothing_of_each_other_share_a_file(tmp_path: Path) 
         assert [record.state for record in study.trials] == ["done"] * 30
         # what all of them have asked is what one asks that reads the log
         study.run(lambda trial: 0.0, trials=1)
+
+
+def test_what_a_dead_worker_has_left_is_found_though_it_was_looked_lately(tmp_path: Path) -> None:
+    space = Space(x=Choice("a", "b"))
+    gone = here().rpartition(":")[0] + ":1"  # this process, as if it had begun at another time
+    with Study(tmp_path / "a.db", space=space, method=Grid()) as study:
+        trial = study.ask()
+        assert study.session.log.ask(1, 0, {"x": "b"}, gone, 30.0)
+        study.session._looked = time.monotonic() + 1000.0
+        study.tell(trial, 1.0)
+        study.run(lambda trial: 2.0, trials=1)
+        assert [(record.state, record.attempts) for record in study.trials] == [("done", 1), ("done", 2)]

@@ -77,7 +77,8 @@ def told(texts: Sequence[str | None]) -> list[Any]:
     Raises:
         InvalidValue: somebody else has made it.
     """
-    return [None if value is None else tuple(value) for value in _loaded(texts)]
+    with _uncollected():
+        return [None if value is None else tuple(value) for value in _loaded(texts)]
 
 
 def _first_bad(columns: Sequence[str]) -> str:

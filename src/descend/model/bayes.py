@@ -1,8 +1,8 @@
 """Bayesian optimization: a Gaussian process says what is known of the loss, and the next point promises most by it.
 
 Jones, Schonlau and Welch 1998, "Efficient global optimization of expensive black-box functions"; the rest is in `gp`,
-`acquire` and `trust_box`. Points that are being evaluated count as if their means had been seen. Where the values of one
-objective look noisy, `knowledge` says where to ask.
+`acquire` and `trust_box`. Points that are being evaluated count as if their means had been seen. Where the values of
+one objective look noisy, `knowledge` says where to ask.
 """
 
 import math

@@ -1,11 +1,13 @@
 """What can be seen of a study: its trials, the best of them, and all of them as a table."""
 
 import importlib
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from descend.errors import InvalidValue
 from descend.key import Key
 from descend.log import Log, Memory, Row, Worker
+from descend.log.export import frame, to_csv, to_json, to_parquet
 from descend.space import Leaf, Space
 from descend.study.choosing import Recommended, best_of, front_of, recommended_of
 from descend.study.foreign import leaves_of, spread
@@ -16,6 +18,9 @@ from descend.study.reports import Reports
 from descend.study.rows import Rows
 from descend.study.session import Session
 from descend.study.table import Table, table_of
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["Looking"]
 
@@ -138,6 +143,26 @@ class Looking:
     def workers(self) -> list[Worker]:
         """Who is evaluating, and when it was last heard of."""
         return self.log.workers()
+
+    def export(self, path: str | Path) -> None:
+        """Write all trials into a file, in the format that its name ends in: .csv, .json or .parquet.
+
+        Raises:
+            InvalidValue: it ends in something else.
+            MissingExtra: pyarrow, which writes Parquet, is not installed.
+        """
+        write = {".csv": to_csv, ".json": to_json, ".parquet": to_parquet}.get(Path(path).suffix.lower())
+        if write is None:
+            raise InvalidValue(f'{str(path)!r} ends in none of .csv, .json and .parquet; write study.export("t.csv")')
+        write(self._rows(), path)
+
+    def frame(self) -> "pandas.DataFrame":
+        """All trials as a pandas data frame, a row each, whose index is their number.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        return frame(self._rows())
 
     @property
     def plot(self) -> Any:

@@ -30,9 +30,6 @@ __all__ = ["Session"]
 _ATTEMPTS = 3
 """Owners who may begin a trial and leave it."""
 
-_CROWDED = 50
-"""Trials that are asked for with the exclusive right to after somebody was quicker."""
-
 _LOOK = 0.05
 """Seconds between two looks whether somebody has died."""
 
@@ -65,7 +62,6 @@ class Session:
         self._key = settings.key
         self._lock = threading.RLock()
         self._heart: Heart | None = None
-        self._crowded = 0
         self._looked = -math.inf
 
     @property
@@ -101,14 +97,11 @@ class Session:
                 raise
 
     def _next(self, ask: Callable[[], Trial | bool | None]) -> Trial | None:
-        """Ask; with the exclusive right to if somebody is quicker, and for a while from then on."""
-        if not self._crowded:
-            self.mirror.sync()
-            trial = ask()
-            if not isinstance(trial, bool):
-                return trial
-            self._crowded = _CROWDED
-        self._crowded -= 1
+        """Ask; if somebody is quicker once more, with the exclusive right to."""
+        self.mirror.sync()
+        trial = ask()
+        if not isinstance(trial, bool):
+            return trial
         with self.log.turn():
             self.mirror.sync()
             trial = ask()

@@ -255,6 +255,17 @@ class Study(Looking):
             return add_trials(log, frame, rows, other.name)
         return queue_best(log, frame, rows, other.settings.signs, other.name, trials)
 
+    def copy(self, path: str | Path, name: str | None = None) -> None:
+        """Copy the study into another file or database, or into this one by another name.
+
+        Raises:
+            InvalidValue: it is in memory, or the name is taken there.
+        """
+        if self._store is None:
+            raise InvalidValue("a study in memory has no file to copy from; write other.warm_start(study, values=True)")
+        with Store(path) as other:
+            self._store.copy(self.name, other, name)
+
     def stop(self) -> None:
         """Begin no more trials in the run that is under way; for callbacks."""
         self.stopping = True
