@@ -34,11 +34,7 @@ class BoTorch(Face):
         InvalidValue: a hyperparameter that is too small.
         MissingExtra: BoTorch is not installed.
 
-    >>> x = torch.zeros(3)
-    >>> method = BoTorch()
-    >>> state, xs = method.ask(method.init(x, Key(0), Domain.box(x - 1, x + 1)))
-    >>> xs.shape
-    torch.Size([1, 3])
+    ``minimize(f, space, method=BoTorch(), until=Evaluations(50))``, where BoTorch is installed.
     """
 
     startup: int = 10
