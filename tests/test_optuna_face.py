@@ -248,7 +248,7 @@ def test_threads_and_constraints_with_two_objectives() -> None:
     feasible = [t for t in study.trials if t.params["x"] + t.params["y"] <= 1]
     assert len(study.trials) == 60
     assert len(feasible) > 40  # 30 at random
-    assert len({json.dumps(t.params) for t in study.trials}) > 55
+    assert len({json.dumps(t.params) for t in study.trials}) > 40  # a child may equal its parent; 30 if threads did
 
 
 def test_a_pruner_that_shows_a_part_of_the_study_hides_nothing() -> None:

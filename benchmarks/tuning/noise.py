@@ -8,7 +8,7 @@ from descend.model.automatic import Automatic
 from descend.study import Study
 from tuning.ours import space_of
 from tuning.peers import PEERS
-from tuning.problem import Params
+from tuning.problem import Params, Task
 from tuning.tasks import TASKS
 
 __all__ = ["measured"]
@@ -30,7 +30,7 @@ def _ours(name: str, seed: int, trials: int) -> tuple[float, float, float]:
     for _ in range(trials):
         trial = study.ask()
         losses.append(task.objective(trial.params))
-        regrets.append(_regret(name, trial.params))
+        regrets.append(_regret(task, trial.params))
         study.tell(trial, losses[-1])
     chosen = study.recommended().record.number
     return regrets[int(np.argmin(losses))], regrets[chosen], min(regrets)
@@ -42,15 +42,14 @@ def _theirs(name: str, peer: str, seed: int, trials: int) -> tuple[float, float]
 
     def objective(params: Params) -> float:
         losses.append(task.objective(params))
-        regrets.append(_regret(name, params))
+        regrets.append(_regret(task, params))
         return losses[-1]
 
     PEERS[peer][1](task.parameters, objective, trials, seed)
     return regrets[int(np.argmin(losses))], min(regrets)
 
 
-def _regret(name: str, params: Params) -> float:
-    task = TASKS[name]()
+def _regret(task: Task, params: Params) -> float:
     assert task.truth is not None
     assert task.least is not None
     return task.truth(params) - task.least

@@ -5,7 +5,7 @@ Parameters are rows of data, because each library writes its spaces in a way of 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -34,7 +34,7 @@ class Parameter:
 
     def given(self, parent: str, value: Any) -> "Parameter":
         """The same parameter, only where the parent has this value."""
-        return Parameter(self.name, self.kind, self.low, self.high, self.log, self.options, parent, value)
+        return replace(self, parent=parent, value=value)
 
 
 def number(name: str, low: float, high: float, log: bool = False) -> Parameter:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from descend.board.reader import Reader, shown_of, studies_of
+from descend.board.reader import Reader, shown_of
 from descend.board.report import page_of, report
 from descend.board.shown import Asked, Shown
 from descend.direct.filling import Uniform
@@ -21,7 +21,7 @@ VIEWS = ("overview", "parameters", "trials", "failures", "workers", "compare")
 def page(file, tmp_path_factory):
     """A report on both studies of the file."""
     with Reader(file) as reader:
-        text = page_of(studies_of(reader, None))
+        text = page_of([reader.shown(name) for name in reader.names()])
     path = tmp_path_factory.mktemp("report") / "report.html"
     with Study(file, "tune", readonly=True) as study:
         report(study, path)  # puts the script beside it

@@ -252,6 +252,39 @@ def test_regions_grow_and_shrink_and_end():
     assert trust_box.region(torch.tensor([math.nan] * 3), 2, 3).best == -1
 
 
+def test_what_is_hardly_better_is_the_best_and_no_success():
+    creeping = torch.tensor([3.0, 2.0, *(2 - 1e-6 * k for k in range(1, 5))], dtype=torch.float64)
+    assert trust_box.region(creeping, 2, 3) == trust_box.Region(0, 0.4, 5)
+
+
+def told_mixed(violations):
+    """A history of eight answers, the later ones the better ones, with a choice of 20, a choice of 2 and a float."""
+    space = Space(side=Choice("l", "r"), n=Int(1, 20), x=Float(0, 1))
+    cube = Cube(space.domain, space.middle)
+    us = cube.centre(Key(0).uniform(8, 3, like=torch.zeros((), dtype=torch.float64)))
+    values = torch.arange(8.0, 0, -1).double()[:, None]
+    return bayes.History(cube, cube.middle, us, values, torch.tensor(violations).double()[:, None], us[:0], 8)
+
+
+def test_a_search_begins_at_feasible_points_if_there_are_any():
+    some = told_mixed([-1, 2, -1, 5, 1, -1, 3, 4])
+    anchors = bayes._Search.of(Bayes(), some, None, Key(0)).anchors
+    assert sorted(map(tuple, anchors[:3].tolist())) == sorted(map(tuple, some.us[[0, 2, 5]].tolist()))
+    none = told_mixed([7, 2, 8, 5, 1, 6, 3, 4])
+    assert torch.equal(bayes._Search.of(Bayes(), none, None, Key(0)).anchors, none.us[[4, 1, 6, 7, 3, 5, 0, 2]])
+    assert Bayes(trust=True)._region(some, 2) == trust_box.Region(0, 0.8, 5)
+
+
+def test_a_region_bounds_what_is_smooth_only():
+    past = told_mixed([-1] * 8)
+    search = bayes._Search.of(Bayes(), past, trust_box.Region(0, 0.05, 7), Key(0))
+    assert (search.lower[0], search.upper[0]) == (0, 1)
+    widths = (search.upper - search.lower)[1:]
+    assert bool((widths < 0.6).all())
+    assert bool((search.lower <= past.us[7]).all() & (past.us[7] <= search.upper).all())
+    assert bool(((search.anchors >= search.lower) & (search.anchors <= search.upper)).all())
+
+
 def test_a_box_keeps_its_volume_and_follows_the_lengths():
     here = trust_box.Region(0, 0.4, 0)
     lower, upper = here.box(torch.full((2,), 0.5), torch.tensor([1.0, 4.0]))
@@ -266,6 +299,17 @@ def test_a_design_fills_what_is_empty():
     kinds = [p["kind"] for p in TREE.decode(cube.outside(us))]
     assert sorted(map(kinds.count, "abc")) == [4, 4, 4]
     assert (us[:, -1] * 12).long().sort().values.tolist() == list(range(12))
+
+
+def test_a_design_takes_the_few_values_of_a_coordinate_in_turn():
+    space = Space(n=Int(1, 5), x=Float(0, 1))
+    cube = Cube(space.domain, space.middle)
+    us = torch.zeros(0, 2, dtype=torch.float64)
+    for _ in range(10):  # one at a time, as they are asked for, of many more
+        us = torch.cat([us, cube.centre(fill(cube, us, 1, 40, Key(0)))])
+        values = [p["n"] for p in space.decode(cube.outside(us))]
+        counts = [values.count(n) for n in range(1, 6)]
+        assert max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize(

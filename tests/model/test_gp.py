@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,6 +135,9 @@ def test_observations_that_contradict_each_other_get_a_factor():
     phi = torch.zeros(4, 1, dtype=torch.float64)
     process = condition(torch.tensor([0.0, -60.0]).double(), phi, torch.arange(1), torch.arange(4.0).double(), 2.0)
     assert bool(process(phi)[0].isfinite().all())
+    # what had to be added for it is noise that the process knows of
+    r = 1 + process.noise / process.variance * torch.eye(4, dtype=torch.float64)
+    assert torch.allclose(process.half @ r @ process.half.T, torch.eye(4, dtype=torch.float64), atol=1e-4)
 
 
 def test_many_minimizations_reach_what_each_would_alone():
@@ -188,6 +192,36 @@ def test_the_scale_is_chosen_by_the_evidence():
     tall = fit(phi, torch.arange(2), (4 * wave).exp(), Prior.of(2), PARTS, 0, Key(0))
     assert plain.part == math.inf
     assert tall.part < 1
+
+
+def test_noise_alone_is_no_reason_for_another_scale_unless_it_has_long_tails():
+    """The slope of the scale belongs to the evidence: without it both would go wrong."""
+    phi, noise = uniform(30, 2), Key(2).normal(30, like=uniform(1))
+    noisy = (5 * phi).sin().sum(1) + 0.5 * noise
+    assert fit(phi, torch.arange(2), noisy, Prior.of(2), PARTS, 0, Key(0)).part == math.inf
+    assert fit(phi, torch.arange(2), (1.4 * noise).tan(), Prior.of(2), PARTS, 0, Key(0)).part < math.inf
+
+
+def test_a_fit_begins_with_noise_and_without_it_and_takes_the_better_one():
+    """A fit that began with one of the two would be worse by 3 and by 6."""
+
+    def evidence(phi, values):
+        prior, z = Prior.of(phi.shape[1]), Warp.of(values, math.inf)(values)
+        owner = torch.arange(phi.shape[1])
+        found = fit(phi, owner, values, prior, PARTS[:1], 0, Key(0))
+        return float(log_evidence(found.thetas[0], phi, owner, z, prior)[0])
+
+    rough, line = uniform(8, 1, key=8), uniform(20, 2, key=20)
+    assert evidence(rough, (20 * rough[:, 0]).sin()) > -1.5
+    assert evidence(line, line.sum(1) + 0.3 * Key(2).normal(20, like=line)) > -2
+
+
+@pytest.mark.parametrize("q", [1, 9])
+def test_the_prior_of_a_length_scale_has_its_mode_where_the_paper_has_it(q):
+    law = torch.distributions.LogNormal(2**0.5 + math.log(q) / 2, 3**0.5)
+    lengths = torch.linspace(0.01, 5, 5000, dtype=torch.float64)
+    mode = float(lengths[law.log_prob(lengths).argmax()])
+    assert Prior.of(q).length == pytest.approx(math.log(mode), abs=0.01)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -255,6 +289,8 @@ def test_permutations_are_their_ranks():
     assert features.scales == 1
     assert not bool(features.smooth.any())
     assert 0 < float(apart[0, 1]) < float(apart[0, 2])
+    # an item of n that moves by n places, and the root of n of them, make a distance of about 1
+    assert float(apart[0, 1]) == pytest.approx(2**0.5 / 4**1.5)
 
 
 def test_slopes_go_back_through_arcs():
@@ -273,6 +309,13 @@ def test_slopes_go_back_through_arcs():
     assert float(slopes[1].abs().sum()) == pytest.approx(float(slopes[1, 1].abs()))  # y only
 
 
+def test_length_scales_belong_to_their_coordinates():
+    space = Space(c=Choice("a", "b"), y=Float(0, 1), x=When("c", "a", Float(0, 1)))
+    features = Features(Cube(space.domain, space.middle))
+    theta = torch.tensor([0.3, 0.7, 2.0], dtype=torch.float64)  # of y, of the arc of x, and of c
+    assert features.lengths(1 / theta[features.owner]).tolist() == pytest.approx([1.0, 0.3, 0.7])
+
+
 def test_a_cold_start_gives_the_same_bits():
     us = uniform(70, 4)
     values = (us - 0.4).square().sum(1)
@@ -282,6 +325,25 @@ def test_a_cold_start_gives_the_same_bits():
     cold = believe(features, past, values)
     assert torch.equal(warm.processes[0].alpha, cold.processes[0].alpha)
     assert torch.equal(warm.means, cold.means)
+
+
+def test_a_fit_is_kept_for_its_own_features_only():
+    phi, values, _ = example()
+    each, one = (SimpleNamespace(owner=torch.tensor(owner)) for owner in ([0, 1, 2], [0, 0, 0]))
+    first = beliefs._fitted(each, phi, values, PRIOR, PARTS[:1], 0)  # type: ignore[arg-type]
+    assert len(first.thetas[0]) == 4
+    assert len(beliefs._fitted(one, phi, values, PRIOR, PARTS[:1], 0).thetas[0]) == 2  # type: ignore[arg-type]
+    assert beliefs._fitted(each, phi, values, PRIOR, PARTS[:1], 0) is first  # type: ignore[arg-type]
+    assert beliefs._fitted(each, phi, values, PRIOR, PARTS, 0) is not first  # type: ignore[arg-type]
+
+
+def test_lengths_are_divided_and_nothing_else_changes():
+    us = uniform(20, 2)
+    past = history(us, (us - 0.4).square().sum(1))
+    usual, short = (believe(features_of(past.cube), past, past.values[:, 0], shorter=by) for by in (1.0, 2.0))
+    assert torch.allclose(short.processes[0].inverse, 2 * usual.processes[0].inverse)
+    a, b = usual.processes[0], short.processes[0]
+    assert a.noise / a.variance == pytest.approx(b.noise / b.variance)
 
 
 def test_the_posterior_is_in_the_unit_of_the_values():
@@ -307,9 +369,17 @@ def test_a_model_of_many_answers_is_made_from_the_best_and_the_latest():
     assert len(small.processes[0].alpha) == 40 + latest
     assert small.means.shape == (1, 120)
     assert float(small.means[0].argmin()) == float(values.argmin())
+    m, process = milestone(120), small.processes[0]
+    best = values[: m - 20].argsort()[:20].sort().values
+    chosen = torch.cat([us[best], us[m - 20 :]])
+    assert torch.allclose(process.seen / process.inverse + 0.5, chosen)
 
 
 def test_constraints_that_only_say_yes_still_have_two_sides():
     columns = sides_of(torch.tensor([[0.0, -1.0], [3.0, 1.0], [0.0, 4.0]], dtype=torch.float64))
     assert bool((columns[:, 0].sign() == torch.tensor([-1, 1, -1])).all())
     assert bool((columns[:, 1].sign() == torch.tensor([-1, 1, 1])).all())
+    # the unit of a constraint does not matter, also where a run goes far out
+    far = torch.tensor([[-2.0], [0.5], [1e3], [-1.0], [0.0]], dtype=torch.float64)
+    assert torch.allclose(sides_of(1e4 * far), sides_of(far))
+    assert 3 < float(sides_of(far).max()) < 10

@@ -1,5 +1,6 @@
 """A run that is written down goes on where it was, bit for bit, and makes no evaluation twice."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from descend.direct import NelderMead
 from descend.errors import CompositionError, EvaluationFailed, InvalidValue, StateMismatch
 from descend.estimate import SPSA, FiniteDifference
 from descend.log import Store
+from descend.log.owner import here
 from descend.oracle import Function, Raise
 from descend.population import CMAES, DifferentialEvolution
 from descend.run import Evaluations, Processes, Threads, minimize
@@ -140,7 +142,7 @@ def test_an_objective_that_asks_elsewhere_is_named(tmp_path: Path) -> None:
         descent(Bowl(dies_at=20))
     with Store(file) as store:  # what another version might have asked
         log = store.open("minimize")
-        assert log.ask(20, 19, {"x": [7.0, 7.0]}, "somebody", 1.0)
+        assert log.ask(20, 19, {"x": [7.0, 7.0]}, here(), 1.0)
     with pytest.raises(StateMismatch, match=r"evaluation 20 was made at \{'x': \(7.0, 7.0\)\}, and now \{'x'"):
         descent(Bowl())
 
@@ -165,3 +167,28 @@ class Grumpy:
         if self.made == 5:
             raise ValueError("enough")
         return float(x @ x)
+
+
+def test_a_run_has_one_process_at_a_time(tmp_path: Path) -> None:
+    """Who is refused leaves the other's run as it is; a dead one's evaluation is made again, by its successor."""
+    path = tmp_path / "runs.db"
+    with pytest.raises(Killed):
+        minimize(Bowl(dies_at=1), [0.0, 1.0], method=CMAES(), until=Evaluations(10), key=3, study=path)
+
+    def again() -> Any:
+        return minimize(Bowl(), [0.0, 1.0], method=CMAES(), until=Evaluations(10), key=3, study=path)
+
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE trials SET owner = 'elsewhere'")
+    other.close()
+    with pytest.raises(InvalidValue, match=r"runs\.db is being used by another process; wait"):
+        again()
+    with Store(path) as store:
+        log = store.open("minimize")
+        assert {(row.state, row.owner, row.attempts) for row in log.sync()[0]} == {("running", "elsewhere", 1)}
+        log.renew("elsewhere", -0.1)  # over, so that it is watched for a moment
+    again()
+    with Store(path) as store:
+        rows = store.open("minimize").sync()[0]
+    assert {(row.state, row.owner) for row in rows} == {("done", here())}
+    assert {row.attempts for row in rows} == {1, 2}

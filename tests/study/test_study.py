@@ -101,11 +101,13 @@ def test_what_cannot_mean_anything_is_refused(given: dict[str, Any], sentence: s
 
 def test_a_method_that_cannot_search_so_is_refused() -> None:
     with pytest.raises(CompositionError, match="is for one objective, and there are 2; write NSGA2"):
-        Study(method=CMAES(), space=SPACE, directions=("minimize", "maximize")).ask()
+        Study(method=CMAES(), space=SPACE, directions=("minimize", "maximize"))
     with pytest.raises(CompositionError, match="write method=CMAES"):
         Study(method=CMAES)
     with pytest.raises(CompositionError, match="needs a method that asks for values"):
-        Study(method=3, space=SPACE).ask()
+        Study(method=3, space=SPACE)
+    with pytest.raises(CompositionError, match=r"got 'TPE'; write method=TPE\(\)"):
+        Study(method="TPE")
 
 
 def test_a_study_that_is_only_read_is_not_written(tmp_path: Path) -> None:

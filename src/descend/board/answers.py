@@ -10,10 +10,8 @@ from typing import Any
 
 from descend.board.pack import compact
 from descend.board.reader import Reader
-from descend.board.shown import Asked, Shown
+from descend.board.shown import COMPARISONS, PAGE, Asked, Shown, plotted
 from descend.errors import InvalidValue
-from descend.plot.study import history
-from descend.plot.study.spec import spec
 
 __all__ = ["Answers", "Query"]
 
@@ -69,7 +67,7 @@ class Answers:
         """A page of the table: ``sort``, ``down``, ``state``, ``first``, ``count``."""
         asked = Asked(
             _word(query, "sort", "number"), _word(query, "down", "true") == "true", _word(query, "state", ""),
-            _whole(query, "first", 0), _whole(query, "count", 50),
+            _whole(query, "first", 0), _whole(query, "count", PAGE),
         )  # fmt: skip
         return compact(self._study(query).trials(asked))
 
@@ -90,11 +88,10 @@ class Answers:
         if not 0 < len(names) <= _MOST:
             raise InvalidValue(f"{len(names)} studies cannot be compared; choose from 1 to {_MOST}")
         views = [self._reader.shown(name).view for name in names]
-        draw = {"compare": history.compare, "distribution": history.distribution}.get(_word(query, "figure"))
+        draw = COMPARISONS.get(_word(query, "figure"))
         if draw is None:
             raise InvalidValue("studies are compared by the picture 'compare' or 'distribution'")
-        figure = draw(views, objective=objective)
-        return compact({"title": figure.title, **spec(figure)})
+        return compact(plotted(draw(views, objective=objective)))
 
     def _study(self, query: Query) -> Shown:
         return self._reader.shown(_word(query, "study"))

@@ -18,7 +18,7 @@ from descend.log import Store
 from descend.plot.study.view import View
 from descend.study.study import Study
 
-__all__ = ["Reader", "shown_of", "studies_of"]
+__all__ = ["Reader", "shown_of"]
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class Reader:
         return self.do(lambda: self._version(name))
 
     def shown(self, name: str) -> Shown:
-        """The study of this name as it is now; the same object while nothing in it has changed.
+        """The study of this name as it is now; its view is the same object while nothing in it has changed.
 
         Raises:
             InvalidValue: there is none of this name.
@@ -133,15 +133,3 @@ class Reader:
     def do(self, work: Callable[[], T]) -> T:
         """What a function returns that is called by the thread that reads."""
         return self._thread.submit(work).result()
-
-
-def studies_of(reader: Reader, name: str | None) -> list[Shown]:
-    """The studies that somebody means: the one of this name, or all of them.
-
-    Raises:
-        InvalidValue: there is none.
-    """
-    names = reader.names()
-    if not names:
-        raise InvalidValue(f"there is no study in {reader.path} yet; run one first")
-    return [reader.shown(each) for each in ([name] if name is not None else names)]

@@ -13,12 +13,10 @@ import numpy as np
 from descend.board.pack import embedded
 from descend.board.page import frame
 from descend.board.reader import shown_of
-from descend.board.shown import Shown
+from descend.board.shown import COMPARISONS, Shown, plotted
 from descend.errors import InvalidValue
-from descend.plot.study import history
 from descend.plot.study._plotly import SCRIPT
 from descend.plot.study.plots import figures_of
-from descend.plot.study.spec import spec
 from descend.study.table import STATES
 
 __all__ = ["SCRIPT_NAME", "page_of", "report"]
@@ -117,9 +115,6 @@ def _compare(several: Sequence[Shown]) -> dict[str, Any]:
             for shown in several
             if len(shown.view.directions) > objective and shown.view.directions[objective] == direction
         ]
-        for name, figure in (
-            ("compare", history.compare(alike, objective=objective)),
-            ("distribution", history.distribution(alike, objective=objective)),
-        ):
-            made[f"{name} {objective}"] = {"title": figure.title, **spec(figure)}
+        for name, draw in COMPARISONS.items():
+            made[f"{name} {objective}"] = plotted(draw(alike, objective=objective))
     return made

@@ -178,10 +178,10 @@ class Board:
             raise InvalidValue(f"{host}:{port} cannot be listened to: {error.strerror}; write another --port") from None
         self._reader = reader
         bracketed = f"[{host}]" if ":" in host else host
-        own = [] if host in _ANYWHERE else [bracketed]
-        shown = "127.0.0.1" if host in _ANYWHERE else bracketed
+        anywhere = host in _ANYWHERE
+        shown = "127.0.0.1" if anywhere else bracketed
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}/"
-        everyone = [*_LOOPBACK, *own, *hosts, *([socket.gethostname()] if host in _ANYWHERE else [])]
+        everyone = [*_LOOPBACK, socket.gethostname() if anywhere else bracketed, *hosts]
         config = uvicorn.Config(
             application(reader, everyone), log_level="critical", access_log=False, lifespan="off",
             timeout_graceful_shutdown=1, server_header=False, proxy_headers=False,

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from descend.board.pack import plain_scalar
 from descend.errors import DescendError, InvalidValue
 from descend.log.row import Worker
+from descend.plot.study import history
+from descend.plot.study.figure import Figure
 from descend.plot.study.objectives import front_rows
 from descend.plot.study.plots import check_figure, figure_of, figures_of
 from descend.plot.study.spec import spec
@@ -22,9 +24,12 @@ from descend.plot.study.view import View
 from descend.study.record import Record
 from descend.study.table import STATES
 
-__all__ = ["PAGE", "Asked", "Shown", "flat"]
+__all__ = ["COMPARISONS", "PAGE", "Asked", "Shown", "flat", "plotted"]
 
 PAGE = 50
+COMPARISONS = {"compare": history.compare, "distribution": history.distribution}
+"""The pictures of several studies by their names."""
+
 _LONGEST = 200  # letters of an attribute
 _FAILURES = 100
 
@@ -130,7 +135,7 @@ class Shown:
             figure = figure_of(self.view, name, objective)
         except DescendError as error:
             return {"title": name, "sentence": str(error)}
-        return {"title": figure.title, **spec(figure)}
+        return plotted(figure)
 
     def trial(self, number: int) -> dict[str, Any]:
         """A trial in full."""
@@ -182,6 +187,11 @@ class Shown:
         rows = np.arange(len(key)) if not asked.state else np.flatnonzero(self.view.within(asked.state))
         order = np.argsort(-key[rows] if asked.down else key[rows], kind="stable")  # NaN last
         return rows[order]
+
+
+def plotted(figure: Figure) -> dict[str, Any]:
+    """A picture for plotly, with its title."""
+    return {"title": figure.title, **spec(figure)}
 
 
 def flat(params: Any, prefix: str = "") -> dict[str, Any]:

@@ -44,14 +44,18 @@ class Sqlite(Database):
         self._due = False  # whether an answer of this transaction is to be on the disk
         if self.path.is_dir():
             raise InvalidValue(f"{self.shown} is a folder; write the path of a file in it")
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if 0 < size < _SMALLEST and not self.path.with_name(self.path.name + "-journal").exists():
+        size = 0 if self.is_new else self.path.stat().st_size
+        if 0 < size < _SMALLEST and not self._beside("-journal").exists():
             raise InvalidValue(f"{self.shown} is not a study: it has only {size} bytes; name another file")
         self._mode = self._way_to_read() if readonly or self._journal() else "mode=rwc"
 
+    def _beside(self, end: str) -> Path:
+        """A file that SQLite has beside this one."""
+        return self.path.with_name(self.path.name + end)
+
     def _journal(self) -> bool:
         """Whether there is something in the write-ahead log: somebody is writing, or was killed."""
-        journal = self.path.with_name(self.path.name + "-wal")
+        journal = self._beside("-wal")
         return journal.exists() and journal.stat().st_size > 0
 
     def _way_to_read(self) -> str:
@@ -106,7 +110,7 @@ class Sqlite(Database):
         On this file of the three SQLite holds no locks, so it may be opened beside it.
         """
         try:
-            log = os.open(self.path.with_name(self.path.name + "-wal"), os.O_RDWR)
+            log = os.open(self._beside("-wal"), os.O_RDWR)
         except FileNotFoundError:  # the file system has no shared memory for it: each commit was waited for
             return
         except OSError as error:
@@ -164,7 +168,7 @@ class Sqlite(Database):
         """Close and unlink the file."""
         self.close()
         for name in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + name).unlink(missing_ok=True)
+            self._beside(name).unlink(missing_ok=True)
 
     def _is_busy(self, error: BaseException) -> bool:
         return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -5,13 +5,12 @@ Rows are added and completed. Every change has a number, so that whoever follows
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from descend.errors import StateMismatch
 from descend.log import statements
 from descend.log.lease import Held, Watch
-from descend.log.row import Clock, Report, Row, Worker
+from descend.log.row import Clock, Report, Row, Worker, workers_of
 from descend.log.sentences import died, refusal, unknown
 from descend.log.text import changed, decoded, encoded, numbers, readable, rows, told
 
@@ -213,9 +212,7 @@ class Log:
 
     def workers(self) -> list[Worker]:
         """Who is evaluating, and when it was last heard of."""
-        found = self._read(statements.WORKERS, {})
-        groups = ((owner, list(group)) for owner, group in groupby(found, key=lambda row: row[0]))
-        return [Worker(owner, max(row[1] for row in g), tuple(row[2] for row in g)) for owner, g in groups]
+        return workers_of(self._read(statements.WORKERS, {}))
 
     def _read(self, sql: str, values: Mapping[str, Any]) -> list[Any]:
         return self._database.run(sql, {"study": self._study, **values})

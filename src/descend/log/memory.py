@@ -3,12 +3,11 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import Any
 
 from descend.errors import StateMismatch
 from descend.log.lease import Held, Watch
-from descend.log.row import Clock, Report, Row, Worker
+from descend.log.row import Clock, Report, Row, Worker, workers_of
 from descend.log.sentences import died, refusal, unknown
 
 __all__ = ["Memory"]
@@ -211,9 +210,8 @@ class Memory:
     def workers(self) -> list[Worker]:
         """Who is evaluating, and when it was last heard of."""
         with self._guard:
-            held = sorted((one.owner, one.seen, one.number) for one in self._held())
-        groups = ((owner, list(group)) for owner, group in groupby(held, key=lambda one: one[0]))
-        return [Worker(owner, max(o[1] for o in g), tuple(sorted(o[2] for o in g))) for owner, g in groups]
+            held = sorted(self._held(), key=lambda one: (one.owner, one.number))
+        return workers_of((one.owner, one.seen, one.number) for one in held)
 
     def _held(self) -> list[Held]:
         running = (self._rows[number] for number in self._open)

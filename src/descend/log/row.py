@@ -1,11 +1,12 @@
 """What a log holds of a trial, a worker and a clock: plain values, which any method, space or face may read."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["FINISHED", "STATES", "Clock", "Durability", "Report", "Row", "Worker"]
+__all__ = ["FINISHED", "STATES", "Clock", "Durability", "Report", "Row", "Worker", "workers_of"]
 
 STATES = ("queued", "running", "done", "pruned", "failed")
 """In the order in which a trial goes through them."""
@@ -63,6 +64,12 @@ class Worker(NamedTuple):
     owner: str
     seen: float
     running: tuple[int, ...]
+
+
+def workers_of(running: Iterable[tuple[str, float, int]]) -> list[Worker]:
+    """The workers of trials that are running: owner, seen and number of each, in the order of owners and numbers."""
+    groups = [(owner, list(group)) for owner, group in groupby(running, key=lambda trial: trial[0])]
+    return [Worker(owner, max(t[1] for t in g), tuple(t[2] for t in g)) for owner, g in groups]
 
 
 @dataclass(frozen=True)

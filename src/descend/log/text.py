@@ -13,7 +13,7 @@ from typing import Any
 from descend.errors import InvalidValue
 from descend.log.row import FINISHED, Row
 
-__all__ = ["changed", "decoded", "encoded", "numbers", "readable", "rows", "told"]
+__all__ = ["changed", "decoded", "encoded", "numbers", "readable", "rows", "told", "uncollected"]
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _encode_header = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
@@ -77,7 +77,7 @@ def told(texts: Sequence[str | None]) -> list[Any]:
     Raises:
         InvalidValue: somebody else has made it.
     """
-    with _uncollected():
+    with uncollected():
         return [None if value is None else tuple(value) for value in _loaded(texts)]
 
 
@@ -106,7 +106,7 @@ def rows(columns: Sequence[Sequence[Any]]) -> list[Row]:
     if len(columns) == 1:
         with suppress(ValueError, RecursionError):  # else it is damaged, as is said below
             return [_row(*columns[0])]
-    with _uncollected():
+    with uncollected():
         return _rows(columns)
 
 
@@ -147,8 +147,11 @@ def _rows(columns: Sequence[Sequence[Any]]) -> list[Row]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Python's collector looks again and again through what is being made, which costs as much as making it."""
+def uncollected() -> Iterator[None]:
+    """While open, Python's collector rests.
+
+    It would look again and again through what is being made, which costs as much as making it.
+    """
     collects = gc.isenabled()
     gc.disable()
     try:

@@ -134,10 +134,11 @@ class Automatic(Modelled):
 
     def propose(self, history: History, n: int, key: Key) -> Tensor:
         found: list[Tensor] = []
+        first = Situation.of(history, self.limit)
         for i in range(n):
             waiting = torch.cat([history.waiting, *found])
             here = replace(history, waiting=waiting, asked=history.asked + i)
-            method, _ = choose(Situation.of(here, self.limit))
+            method, _ = choose(replace(first, waiting=len(waiting), turn=here.asked))
             found.append(method.propose(here, 1, key.fold("point", i)))
         return torch.cat(found)
 

@@ -173,7 +173,7 @@ class _Search:
         cube, history = self.history.cube, self.history
         busy = cube.centre(torch.cat([history.waiting, points]))
         features = features_of(cube)
-        phi = features(busy, cube.active(busy))
+        phi = features.at(busy)
         parts: list[tuple[Promise, int]] = []
         processes: list[Process] = []
         if bool(self.good.any()):
@@ -202,7 +202,7 @@ class _Search:
         """As `next`, where the same point may have another value each time."""
         cube, posterior = self.history.cube, plain_belief(self._fine)
         known, busy = cube.centre(self._fine.us), cube.centre(torch.cat([self.history.waiting, points]))
-        process = posterior.belief.processes[0].imagine(posterior.features(busy, cube.active(busy)))
+        process = posterior.belief.processes[0].imagine(posterior.features.at(busy))
         turn, seen = self.history.asked + len(points), torch.cat([known, busy])
         return Knowledge(posterior.features, process, known, seen, turn)(key)
 

@@ -78,28 +78,29 @@ class Forest(Modelled):
             raise InvalidValue(f"Forest needs a whole number every >= 0, got {self.every!r}; write Forest(every=5)")
 
     def propose(self, history: History, n: int, key: Key) -> Tensor:
-        cube, asked = history.cube, torch.cat([history.us, history.waiting])
+        cube = history.cube
         if int(history.fine.sum()) < self.startup:
+            asked = torch.cat([history.us, history.waiting])
             return canonical(cube, fill(cube, asked, n, self.startup, key.fold("fill")))
-        taken = canonical(cube, asked)
+        busy = canonical(cube, history.waiting)
         y = scaled(losses_of(history, key.fold("weights")))
         y = (y - y.mean()) / max(float(y.std()), 1e-300)
         model = _Model(self, cube, canonical(cube, history.us), y)
         found: list[Tensor] = []
         for i in range(n):
-            waiting = torch.cat([taken[len(history.us) :], *found])
+            waiting = torch.cat([busy, *found])
             here = key.fold("point", i)
             if self.every and (history.asked + i) % self.every == self.every - 1:
                 u = _uniform(cube, 1, here)
             else:
-                u = self._one(model, y, taken, waiting, here)
+                u = self._one(model, y, waiting, here)
             found.append(u)
         return torch.cat(found)
 
-    def _one(self, model: "_Model", y: Tensor, taken: Tensor, waiting: Tensor, key: Key) -> Tensor:
+    def _one(self, model: "_Model", y: Tensor, waiting: Tensor, key: Key) -> Tensor:
         """The point (1, d) that improves most."""
         cube, us = model.cube, model.us
-        known = torch.cat([taken, waiting])
+        known = torch.cat([us, waiting])
         us_random = _uniform(cube, self.candidates, key.fold("random"))
         gains = model.log_improvement(us_random, waiting)
         best = gains.argsort(descending=True)[:_STARTS]

@@ -27,17 +27,16 @@ _PURE = 1e-12
 class Columns:
     """How points of a cube are laid out for trees.
 
-    Fields: cells (d,) int64, 0 where a coordinate is continuous; unordered (d,) bool; cube.
+    Fields: cells (d,) int64, 0 where a coordinate is continuous; unordered (d,) bool.
     """
 
-    cube: Cube
     cells: np.ndarray
     unordered: np.ndarray
 
     @staticmethod
     def of(cube: Cube) -> "Columns":
         """The columns of a cube."""
-        return Columns(cube, cube.cells.numpy(), cube.unordered.numpy() & (cube.cells.numpy() > 1))
+        return Columns(cube.cells.numpy(), cube.unordered.numpy() & (cube.cells.numpy() > 1))
 
     @property
     def width(self) -> int:

@@ -80,24 +80,21 @@ class Knowledge:
     def __call__(self, key: Key) -> Tensor:
         """A point (d,)."""
         known = self.known.unique(dim=0)
-        known = known[self.process.means(self._phi(known)).argsort(stable=True)[:_KNOWN]]
+        known = known[self.process.means(self.features.at(known)).argsort(stable=True)[:_KNOWN]]
         zeros, ones = torch.zeros_like(known[0]), torch.ones_like(known[0])
         lowest = Seek(Score(self.features, (self.process,), _low), self.seen, known[:8], zeros, ones)
         if self.turn % _TURN == 0:
             return self._best(known[0], lowest(key, 64, 3, 20))
         us = torch.cat([known, lowest.tries(_TRIES, key)])
-        phi = self._phi(us)
+        phi = self.features.at(us)
         rivals = phi[self.process.means(phi).argsort(stable=True)[:_RIVALS]]
         gains = knowledge_gain(self.process, phi, rivals)
         again = gains[: len(known)]
         return us[int((again if float(again.max()) >= _NEARLY * float(gains.max()) else gains).argmax())]
 
-    def _phi(self, us: Tensor) -> Tensor:
-        return self.features(us, self.features.cube.active(us))
-
     def _best(self, old: Tensor, new: Tensor) -> Tensor:
         """The new point (d,), or the old one, if it is not surely worse."""
-        phi = self._phi(torch.stack([old, new]))
+        phi = self.features.at(torch.stack([old, new]))
         worse, better = self.process.means(phi).tolist()
         (a, b), (_, c) = self.process.covariances(phi, phi).tolist()
         return new if worse - better > _SURE * max(0.0, a + c - 2 * b) ** 0.5 else old

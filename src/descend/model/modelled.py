@@ -17,7 +17,8 @@ from torch import Tensor
 
 from descend.errors import ShapeMismatch
 from descend.key import Key
-from descend.population.base import AskTell, Searching, check_point
+from descend.population.base import AskTell, Found, Searching, check_point, found
+from descend.population.shaping import settled
 from descend.space.domain import Domain
 from descend.tree import state
 
@@ -227,7 +228,7 @@ class Modelled(AskTell[Told]):
         values = torch.where(values.isfinite().all(1, keepdim=True), values, math.nan)
         broken = values.new_zeros(len(xs), 0) if violations is None else violations.detach().to(values)
         us = _cube(state).inside(xs)
-        x, value, loss = _best(state, xs, values, broken)
+        at = _found(state, xs, values, broken)
         every = (
             torch.cat([state.us, us]),
             torch.cat([_like(state.values, values, "objectives"), values]),
@@ -240,7 +241,7 @@ class Modelled(AskTell[Told]):
         answered = set(tickets.tolist())
         waits = torch.tensor([ticket not in answered for ticket in state.waiting_tickets.tolist()], dtype=torch.bool)
         return Told(
-            x, value, loss, state.rejected + math.isnan(loss), state.t + 1, state.asked, state.key, state.domain, "",
+            at.x, at.value, at.loss, at.rejected, state.t + 1, state.asked, state.key, state.domain, "",
             state.start, *every, state.waiting[waits], state.waiting_tickets[waits],
         )  # fmt: skip
 
@@ -257,18 +258,11 @@ def _cube(state: Told) -> Cube:
     return _CUBES[0]
 
 
-def _best(state: Told, xs: Tensor, values: Tensor, broken: Tensor) -> tuple[Tensor, float, float]:
-    """The best point (d,) so far with its loss, and the best of the new losses; of several objectives the start."""
+def _found(state: Told, xs: Tensor, values: Tensor, broken: Tensor) -> Found:
+    """What answers (n, d), (n, m) say where (n, c) is not positive; of several objectives no point is the best."""
     if values.shape[1] != 1:
-        return state.x, math.nan, float(values[:, 0].nan_to_num(math.inf).min()) if values.shape[1] else math.nan
-    losses = torch.where((broken > 0).any(1), math.nan, values[:, 0]).nan_to_num(nan=math.inf)
-    loss, i = losses.min(0)
-    least = float(loss)
-    if least == math.inf:
-        return state.x, state.value, math.nan
-    if least < state.value or math.isnan(state.value):
-        return xs[int(i)].clone(), least, least
-    return state.x, state.value, least
+        return Found(state.x, math.nan, float(settled(values[:, 0]).min()), state.rejected)
+    return found(state, xs, torch.where((broken > 0).any(1), math.nan, values[:, 0]))
 
 
 def _like(old: Tensor, new: Tensor, what: str) -> Tensor:

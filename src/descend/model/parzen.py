@@ -34,7 +34,7 @@ _FINE = 4096
 class Axes:
     """The kinds of the coordinates (d,) of a cube.
 
-    Fields: cells (d,) int64, 0 where continuous; unordered (d,) bool; named, the places of the unordered coordinates.
+    Fields: cells (d,) int64, 0 where continuous; unordered (d,) bool.
     """
 
     cells: np.ndarray

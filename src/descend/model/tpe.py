@@ -16,8 +16,8 @@ roles for better empirical performance", is about such choices.
 """
 
 import math
-from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -205,13 +205,7 @@ def _active(cube: Cube, us: np.ndarray) -> np.ndarray | None:
     return cube.active(torch.from_numpy(us)).numpy() if cube.domain.rules else None
 
 
-_AXES: deque[tuple[Cube, Axes]] = deque(maxlen=8)
-
-
+@lru_cache(maxsize=8)
 def _axes(cube: Cube) -> Axes:
     """The kinds of coordinates of a cube, made once."""
-    for known, axes in _AXES:
-        if known is cube:
-            return axes
-    _AXES.appendleft((cube, Axes.of(cube)))
-    return _AXES[0][1]
+    return Axes.of(cube)

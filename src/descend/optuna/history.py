@@ -18,7 +18,7 @@ from descend.study.definitions import merged
 from descend.study.engine import FIXED
 from descend.study.mirror import DEFINITIONS
 
-__all__ = ["PROPOSAL", "STATES", "History", "finite_or_none", "violations_of"]
+__all__ = ["PROPOSAL", "STATES", "History", "violations_of"]
 
 PROPOSAL = "descend:proposal"
 """The system attribute with what was proposed: a JSON text of who did, on how many answers, and which values."""
@@ -33,11 +33,6 @@ STATES = {
     _State.RUNNING: "running",
     _State.WAITING: "queued",
 }
-
-
-def finite_or_none(values: Sequence[float] | None) -> tuple[float, ...] | None:
-    """Values as a log has them."""
-    return None if values is None else tuple(map(float, values))
 
 
 def violations_of(trial: _Trial, names: Sequence[str]) -> tuple[float, ...]:
@@ -163,7 +158,8 @@ class History:
 
     def _row(self, trial: _Trial) -> Row:
         """A trial as a row, without its place."""
-        state, values = STATES[trial.state], finite_or_none(trial.values)
+        state = STATES[trial.state]
+        values = None if trial.values is None else tuple(map(float, trial.values))
         if state == "pruned" and values is None and self._objectives == 1 and trial.intermediate_values:
             values = (float(trial.intermediate_values[max(trial.intermediate_values)]),)
         made = self._made(trial)

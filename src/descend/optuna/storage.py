@@ -1,7 +1,7 @@
 """Studies brought over from Optuna's storages, and back, trial by trial."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from descend.optuna.history import STATES, violations_of
 from descend.space import Leaf
 from descend.study.frame import plain, unplain
 from descend.study.mirror import DEFINITIONS
+from descend.study.record import Record
 from descend.study.study import Study
 
 __all__ = ["read_optuna", "write_optuna"]
@@ -123,12 +124,7 @@ def write_optuna(study: Study, storage: str | _Storage, study_name: str | None =
     distributions = {parameter: distribution_of(leaf, nearly=True) for parameter, leaf in study.parameters.items()}
     study.session.mirror.sync()
     for row, record in zip(study.session.mirror.rows, study.trials, strict=True):
-        held = {name: unplain(value) for name, value in (row.params or row.proposal or {}).items()}
-        there = {name: distributions.get(name) for name in held}
-        params = {name: value for name, value in held.items() if there[name] is not None}
-        rest = {name: value for name, value in held.items() if there[name] is None}
-        kinds = {name: kind for name, kind in there.items() if kind is not None}
-        theirs.add_trial(_trial(row, record, params, kinds, rest, names, len(study.directions)))
+        theirs.add_trial(_trial(row, record, distributions, names, len(study.directions)))
     return theirs
 
 
@@ -178,16 +174,12 @@ def _time(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
 
 
-def _trial(
-    row: Row,
-    record: Any,
-    params: dict[str, Any],
-    kinds: dict[str, Any],
-    rest: dict[str, Any],
-    names: Any,
-    objectives: int,
-) -> _Trial:
+def _trial(row: Row, record: Record, distributions: Mapping[str, Any], names: Sequence[str], objectives: int) -> _Trial:
     """A row as a trial of Optuna's."""
+    held = {name: unplain(value) for name, value in (row.params or row.proposal or {}).items()}
+    kinds = {name: kind for name in held if (kind := distributions.get(name)) is not None}
+    params = {name: value for name, value in held.items() if name in kinds}
+    rest = {name: value for name, value in held.items() if name not in kinds}
     attributes = {**rest, **record.attributes}
     if row.state not in FINISHED:
         fixed = {"fixed_params": params}

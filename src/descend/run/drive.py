@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Protocol, runtime_checkable
@@ -100,25 +101,23 @@ def drive(
         DescendError: f cannot be evaluated at all, or raises something at the first evaluation of all.
     """
     began, reason = time.monotonic(), ""
-    under_way: dict[int, Question] = {}
-    order: list[int] = []
+    under_way: dict[int, Question] = {}  # by their places in what the executor is given
 
     def questions() -> Iterator[tuple[int, Any]]:
         nonlocal reason
         unfinished = iter(search.unfinished)
-        while True:
+        for place in count():
             question = next(unfinished, None)
             if question is None:
                 reason = reason or _reason(search, limits, time.monotonic() - began)
                 if reason:
                     return
                 question = search.ask()
-            under_way[question.number] = question
-            order.append(question.number)
+            under_way[place] = question
             yield question.number, question.point
 
-    for i, outcome in executor.stream(f, questions(), search.search.key.fold("values")):
-        question = under_way.pop(order[i])
+    for place, outcome in executor.stream(f, questions(), search.search.key.fold("values")):
+        question = under_way.pop(place)
         if isinstance(outcome, Exception) and _is_a_mistake(outcome, search.answered == 0):
             raise outcome if isinstance(outcome, DescendError) else InvalidValue(_described(outcome)) from outcome
         search.tell(question, outcome)

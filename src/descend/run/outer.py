@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from descend.space.core import Space, as_space
 from descend.space.domain import Domain
 from descend.space.leaf import Leaf
 
-__all__ = ["Arrays", "Outer", "Typed", "digest", "outer_of", "restored"]
+__all__ = ["Arrays", "Outer", "Typed", "by_name", "digest", "outer_of", "restored"]
 
 
 class Outer(Protocol):
@@ -145,3 +146,32 @@ def digest(x: Tensor) -> int:
     """63 bits that stand for a flat point (d,): equal points have equal ones, and 0.0 is -0.0."""
     numbers = x.detach().cpu().numpy()
     return int.from_bytes(blake2b((numbers + 0).tobytes(), digest_size=8).digest(), "little") >> 1
+
+
+def by_name(point: Any, alone: str) -> dict[str, Any]:
+    """A point as it is written down: plain values by the names of its parameters, nested ones with dots.
+
+    Args:
+        point: of a space, or an array.
+        alone: the name of a point that is no dict.
+
+    >>> by_name({"lr": 0.5, "opt": {"beta": (0.9, 0.99)}}, "x"), by_name(torch.ones(2), "x")
+    ({'lr': 0.5, 'opt.beta': [0.9, 0.99]}, {'x': [1.0, 1.0]})
+    """
+    if not isinstance(point, dict):
+        return {alone: _plain(point)}
+    found: dict[str, Any] = {}
+    for name, value in point.items():
+        if isinstance(value, dict):
+            found.update({f"{name}.{inner}": part for inner, part in by_name(value, alone).items()})
+        else:
+            found[str(name)] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value

@@ -11,15 +11,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
 from descend.errors import EvaluationFailed, InvalidValue, StateMismatch
 from descend.log import Log, Memory, Row
 from descend.log.owner import here, is_alive
 from descend.run.ask_tell import AskTell
+from descend.run.outer import by_name
 
-__all__ = ["LEASE", "Question", "Recorded"]
+__all__ = ["LEASE", "Question", "Recorded", "take_over"]
 
 LEASE = 30.0
 """Seconds after which a process that is not heard of may be dead; on the same machine it is known at once."""
@@ -57,7 +55,7 @@ class Recorded:
         self.search, self._log, self._owner = search, log, here()
         self.asked = self.answered = 0
         if log is not None:
-            self._take_over(log)
+            take_over(log, LEASE)
         self.unfinished = self._replay([] if log is None else sorted(log.sync()[0]))
         self.replayed = self.answered
 
@@ -65,7 +63,7 @@ class Recorded:
         """The next question, once it is written down."""
         question = Question(self.asked, self.search.ask())
         if self._log is not None:
-            proposal = _plain(question.point)
+            proposal = by_name(question.point, "")
             if not self._log.ask(question.number, self.answered, proposal, self._owner, LEASE):
                 raise InvalidValue(_busy(self._log))
         self.asked += 1
@@ -86,18 +84,6 @@ class Recorded:
             self.search.last_failure = error
         self.answered += 1
 
-    def _take_over(self, log: Log | Memory) -> None:
-        """Make the questions without an answer our own, unless somebody is at work on them."""
-        while True:
-            while log.claim(self._owner, LEASE, _ALWAYS) is not None:
-                pass
-            theirs = [row for row in log.sync()[0] if row.state == "running" and row.owner != self._owner]
-            if not theirs:
-                return
-            if any(is_alive(row.owner or "") or (row.lease or 0.0) > time.time() for row in theirs):
-                raise InvalidValue(_busy(log))
-            time.sleep(0.05)  # on another machine: its lease has run out, and is watched for half of another
-
     def _replay(self, rows: list[Row]) -> list[Question]:
         """Ask and tell what the log holds, in its order; the questions that are still open."""
         answers = sorted((row for row in rows if row.place is not None), key=lambda row: row.place or 0)
@@ -115,7 +101,7 @@ class Recorded:
                 raise StateMismatch(f"the study is damaged: evaluation {self.asked} is missing")
             tell_up_to(row.after)
             question = Question(self.asked, self.search.ask())
-            if (point := _text(_plain(question.point))) != (known := _text(_plain(row.proposal))):
+            if (point := _text(by_name(question.point, ""))) != (known := _text(by_name(row.proposal, ""))):
                 raise StateMismatch(
                     f"the study does not belong to this search: evaluation {row.number} was made at {known}, "
                     f"and now {point} is asked for; another version of descend may have made it, so name another file"
@@ -124,6 +110,23 @@ class Recorded:
             self.asked += 1
         tell_up_to(len(answers))
         return list(open_.values())
+
+
+def take_over(log: Log | Memory, lease: float) -> None:
+    """Make the evaluations of a log that have no answer this process's own, for so many seconds.
+
+    Raises:
+        InvalidValue: another process is at work on them.
+    """
+    while True:
+        while log.claim(here(), lease, _ALWAYS) is not None:
+            pass
+        theirs = [row for row in log.sync()[0] if row.state == "running" and row.owner != here()]
+        if not theirs:
+            return
+        if any(is_alive(row.owner or "") or (row.lease or 0.0) > time.time() for row in theirs):
+            raise InvalidValue(_busy(log))
+        time.sleep(0.05)  # on another machine: its lease has run out, and is watched for half of another
 
 
 def _busy(log: Log | Memory) -> str:
@@ -135,25 +138,6 @@ def _why(outcome: float | Exception) -> str:
     if not isinstance(outcome, Exception):
         return "" if math.isfinite(outcome) else f"the objective returned {outcome}"
     return str(outcome) if isinstance(outcome, EvaluationFailed) else f"{type(outcome).__name__}: {outcome}"
-
-
-def _plain(point: Any) -> dict[str, Any]:
-    """A point by the names of its parameters, nested ones with dots; a point without names has the name ""."""
-    if not isinstance(point, dict):
-        return {"": _value(point)}
-    found: dict[str, Any] = {}
-    for name, value in point.items():
-        inner = {f"{name}.{key}": part for key, part in _plain(value).items()} if isinstance(value, dict) else None
-        found.update({str(name): _value(value)} if inner is None else inner)
-    return found
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_value(part) for part in value]
-    return value
 
 
 def _text(point: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from descend.errors import EvaluationFailed, InvalidValue, StateMismatch
@@ -24,7 +23,9 @@ from descend.oracle.function import Executor, Outcome
 from descend.oracle.wrap import Wrapped
 from descend.run.drive import Streaming
 from descend.run.execute import Serial
+from descend.run.outer import by_name
 from descend.run.point import Start
+from descend.run.recorded import take_over
 from descend.run.worker import Objective
 from descend.space.leaf import short
 
@@ -50,11 +51,15 @@ class Remembering:
 
     Attributes:
         replayed: how many answers came from the log.
+
+    Raises:
+        InvalidValue: another process goes on with this run.
     """
 
     def __init__(self, inner: Executor, log: Log, start: Start, last: Key) -> None:
         self.inner, self.replayed = inner, 0
         self._log, self._start, self._last = log, start, last
+        take_over(log, _LEASE)
         rows, _ = log.sync()
         rows.sort(key=lambda row: row.number)
         # the questions at the end of a run, which a longer one asks elsewhere, are no part of the order
@@ -78,20 +83,20 @@ class Remembering:
             StateMismatch: the log is not of this run; the sentence names the first evaluation that differs.
         """
         outcomes: list[Outcome] = [0.0] * len(xs)
-        missing: list[tuple[int, int, str]] = []  # places in the batch, with number and owner
+        missing: list[tuple[int, int]] = []  # places in the batch, with their numbers in the log
         for i, point in enumerate(self._plain(xs)):
             row = self._final.get(_text(point)) if key == self._last else self._next(point)
             if row is not None and row.state in FINISHED:
                 outcomes[i] = _outcome(row)
                 self.replayed += 1
             elif row is not None:  # begun, and never ended
-                missing.append((i, row.number, row.owner or here()))
+                missing.append((i, row.number))
             else:
-                missing.append((i, self._ask(point, key == self._last), here()))
-        for j, outcome in self._evaluated(f, xs[[i for i, *_ in missing]], key):
-            i, number, owner = missing[j]
+                missing.append((i, self._ask(point, key == self._last)))
+        for j, outcome in self._evaluated(f, xs[[i for i, _ in missing]], key):
+            i, number = missing[j]
             outcomes[i] = outcome
-            self._tell(number, owner, outcome)
+            self._tell(number, outcome)
         return outcomes
 
     def close(self) -> None:
@@ -122,11 +127,11 @@ class Remembering:
         self._rows += 1
         return number
 
-    def _tell(self, number: int, owner: str, outcome: Outcome) -> None:
+    def _tell(self, number: int, outcome: Outcome) -> None:
         if isinstance(outcome, Exception):
-            self._log.tell(number, owner, "failed", None, error=f"{type(outcome).__name__}: {outcome}")
+            self._log.tell(number, here(), "failed", None, error=f"{type(outcome).__name__}: {outcome}")
         else:
-            self._log.tell(number, owner, "done", [outcome])
+            self._log.tell(number, here(), "done", [outcome])
         self._answers += 1
 
     def _evaluated(self, f: Objective, xs: Tensor, key: Key) -> Iterator[tuple[int, Outcome]]:
@@ -137,9 +142,9 @@ class Remembering:
 
     def _plain(self, xs: Tensor) -> list[dict[str, Any]]:
         """Points as they are written down: numbers by the names of parameters; an array has the name x."""
-        if self._start.space is None:
-            return [{"x": _numbers(self._start.shaped(x))} for x in xs]
-        return [_flat(point) for point in self._start.space.decode(xs)]
+        space = self._start.space
+        points = map(self._start.shaped, xs) if space is None else space.decode(xs)
+        return [by_name(point, "x") for point in points]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +176,11 @@ class Written:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception) and not any(row.state == "done" for row in self.log.sync()[0]):
-            self.store.delete(self.log.name)
+        if isinstance(error, Exception):
+            rows, _ = self.log.sync()
+            theirs = any(row.state == "running" and row.owner != here() for row in rows)
+            if not theirs and not any(row.state == "done" for row in rows):
+                self.store.delete(self.log.name)
         self.store.close()
 
 
@@ -208,17 +216,3 @@ def _outcome(row: Row) -> Outcome:
 
 def _text(point: Mapping[str, Any] | None) -> str:
     return json.dumps(point)
-
-
-def _numbers(value: Any) -> Any:
-    return value.tolist() if isinstance(value, Tensor | np.ndarray | np.generic) else value
-
-
-def _flat(point: Any, prefix: str = "") -> dict[str, Any]:
-    """A point of a space by the dotted names of its parameters."""
-    if not isinstance(point, dict):
-        return {prefix or "x": _numbers(point)}
-    found: dict[str, Any] = {}
-    for name, value in point.items():
-        found |= _flat(value, f"{prefix}.{name}" if prefix else name)
-    return found

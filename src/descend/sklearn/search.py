@@ -11,6 +11,7 @@ from descend.direct.grid import Grid
 from descend.errors import EvaluationFailed, InvalidValue, StateMismatch
 from descend.key import Key
 from descend.log import Store
+from descend.log.row import FINISHED
 from descend.population.base import whole
 from descend.sklearn._library import BaseSearchCV, FitFailedWarning, joblib
 from descend.sklearn.folds import FOLDS, Answers, Splits
@@ -194,7 +195,7 @@ class SearchCV(BaseSearchCV):
 
     def _asked(self, study: Study) -> list[Trial]:
         """The next candidates; none if the search is over."""
-        ended = sum(record.state in ("done", "failed", "pruned") for record in study.trials)
+        ended = sum(record.state in FINISHED for record in study.trials)
         size = study.settings.batch or 1
         wanted = size if self.n_iter is None else min(size - ended % size, self.n_iter - ended)
         trials: list[Trial] = []

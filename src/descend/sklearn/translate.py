@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +21,6 @@ __all__ = ["Translation", "translated"]
 
 _BRANCH = "space"
 """The name of the parameter that says which of several spaces a point is of."""
-
-
-class _Distribution(Protocol):
-    """A frozen distribution of SciPy."""
-
-    def ppf(self, q: float) -> Any: ...
-    def support(self) -> tuple[float, float]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,15 +163,11 @@ def _of_distribution(entry: Any) -> tuple[Leaf, Callable[[Any], Any]]:
     low, high = map(float, entry.support())
     kind = getattr(getattr(entry, "dist", None), "name", "")
     if kind == "randint":
-        return (Int(int(low), int(high)), _same) if low < high else _constant(int(low))
+        return (Int(int(low), int(high)) if low < high else Choice(int(low))), _same
     if kind in ("uniform", "loguniform", "reciprocal") and low < high:
         return Float(low, high, log=kind != "uniform"), _same
     whole = callable(getattr(entry, "pmf", None))
     return Float(0, 1, open=True), lambda share: (int if whole else float)(entry.ppf(share))
-
-
-def _constant(value: int) -> tuple[Leaf, Callable[[Any], Any]]:
-    return Choice(value), _same
 
 
 def _same(value: Any) -> Any:

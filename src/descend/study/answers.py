@@ -1,7 +1,7 @@
 """Trials as numbers: the points, losses and violations that a method is told, in buffers that grow with the log."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -106,13 +106,10 @@ class Answers:
     def _waiting(self, number: int, after: int) -> Tensor:
         """The points (k, d) of the trials before this one of which no answer counts yet."""
         mirror = self._mirror
-        late = mirror.order if mirror.answers is not mirror.order else mirror.order[after:]
-        if not mirror.open and not late:
-            return torch.from_numpy(self._us[:0])
         if mirror.answers is mirror.order:
-            numbers = sorted(n for n in (*mirror.open, *late) if n < number)
+            numbers: Iterable[int] = sorted(n for n in (*mirror.open, *mirror.order[after:]) if n < number)
         else:
-            numbers = list(range(after, number))
+            numbers = range(after, number)
         # as they were proposed, since what they used is known the sooner the more workers there are
         proposals = [mirror.rows[n].proposal for n in numbers]
         us = [self._inside(proposal) for proposal in proposals if proposal]

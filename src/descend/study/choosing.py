@@ -16,7 +16,7 @@ from descend.study.answers import Answers, point_of
 from descend.study.engine import Engine
 from descend.study.header import Settings
 from descend.study.mirror import Mirror
-from descend.study.record import Record
+from descend.study.record import Record, broken
 
 __all__ = ["Recommended", "best_of", "front_of", "history_of", "recommended_of"]
 
@@ -45,7 +45,7 @@ def best_of(rows: Sequence[Row], settings: Settings) -> int:
     if count > 1:
         raise InvalidValue(f"there are {count} objectives, of which no trial is the best; write .front")
     sign = settings.signs[0]
-    losses = {row.number: sign * _first(row) for row in rows if row.state == "done" and row.values}
+    losses = {row.number: sign * row.values[0] for row in rows if row.state == "done" and row.values}
     if not losses:
         raise InvalidValue("no trial is done, so there is no best one; run the study first")
     if settings.repeats == "average":
@@ -53,8 +53,8 @@ def best_of(rows: Sequence[Row], settings: Settings) -> int:
         for number in losses:
             groups.setdefault(point_of(rows[number].params), []).append(number)
         losses = {each[0]: math.fsum(losses[number] for number in each) / len(each) for each in groups.values()}
-    broken = {number: _broken(rows[number]) for number in losses} if settings.constraints else {}
-    return min(losses, key=lambda number: (broken.get(number, 0.0), losses[number]))
+    breaks = {number: broken(rows[number].violations) for number in losses} if settings.constraints else {}
+    return min(losses, key=lambda number: (breaks.get(number, 0.0), losses[number]))
 
 
 def front_of(rows: Sequence[Row], settings: Settings) -> list[int]:
@@ -63,16 +63,8 @@ def front_of(rows: Sequence[Row], settings: Settings) -> list[int]:
     if not done:
         return []
     values = torch.tensor([row.values for row in done], dtype=torch.float64) * torch.tensor(settings.signs)
-    places = front(values, torch.tensor([_broken(row) for row in done], dtype=torch.float64))
+    places = front(values, torch.tensor([broken(row.violations) for row in done], dtype=torch.float64))
     return sorted(done[place].number for place in places.tolist())
-
-
-def _first(row: Row) -> float:
-    return math.nan if row.values is None else row.values[0]
-
-
-def _broken(row: Row) -> float:
-    return sum(max(0.0, each) for each in row.violations)
 
 
 def history_of(mirror: Mirror, settings: Settings, engine: Engine) -> History | None:

@@ -75,12 +75,6 @@ class Discovered:
                 return False
         return True
 
-    def after(self, leaves: Mapping[str, Leaf], trials: Sequence[Params], known: int) -> "Discovered":
-        """What more trials say, of which the first `known` are those of this one."""
-        if all(self.explains(leaves, params) for params in trials[known:]):
-            return self
-        return Discovered.of(leaves, trials)
-
     @cached_property
     def space(self) -> Space | None:
         """As a space; None if there is nothing in it to search."""

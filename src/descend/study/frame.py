@@ -19,7 +19,7 @@ from descend.space import Bool, Choice, Float, Int, Leaf, Ordinal, Space, When
 from descend.space.leaf import Misfit, Node
 from descend.space.record import Record
 from descend.space.text import from_plain, identity, to_plain
-from descend.study.quick import SCALARS, coordinate_of, value_of
+from descend.study.quick import SCALARS, coordinate_of, is_plain, value_of
 
 __all__ = ["Frame", "plain", "unplain"]
 
@@ -249,6 +249,4 @@ def _ordered(parts: list[_Part]) -> list[_Part]:
 
 def _is_scalar(leaf: Leaf) -> bool:
     """Whether the log holds its values as they are."""
-    if isinstance(leaf, Choice | Ordinal):
-        return all(type(option) in SCALARS for option in leaf.options)
-    return isinstance(leaf, Float | Int | Bool)
+    return isinstance(leaf, Float | Int | Bool | Choice | Ordinal) and is_plain(leaf)

@@ -12,6 +12,7 @@ from descend.key import Key, as_key
 from descend.run.named import part_from_text, to_text
 from descend.space import Space, as_space
 from descend.space.leaf import leaf_from_plain
+from descend.study.search import check_method
 
 __all__ = ["LEFT", "Given", "Left", "Settings", "completed", "pruner_from_text", "pruner_to_text"]
 
@@ -112,6 +113,7 @@ def completed(given: Given, known: Mapping[str, Any] | None, name: str) -> Setti
     """What a user says, completed by the header of a study that is known, or by the defaults.
 
     Raises:
+        CompositionError: the method cannot propose the points of a study.
         InvalidValue: something that cannot mean anything, or that only its user can give.
         StateMismatch: the header is not one of a study.
     """
@@ -133,7 +135,7 @@ def completed(given: Given, known: Mapping[str, Any] | None, name: str) -> Setti
     if repeats not in REPEATS:
         raise InvalidValue(f'repeats is "allow", "avoid" or "average", got {repeats!r}')
     key = Key(read.get("key", 0)) if given.key is LEFT else as_key(given.key)
-    method = _method(given, read)
+    method = _method(given, read, len(directions))
     text = read["method"] if method is None else _text(method)
     return Settings(_space(given, read), text, method, key, directions, constraints, batch, repeats)
 
@@ -153,11 +155,12 @@ def _space(given: Given, read: Mapping[str, Any]) -> Space | None:
     return None if read.get("space") is None else as_space(leaf_from_plain(json.loads(read["space"])))
 
 
-def _method(given: Given, read: Mapping[str, Any]) -> Any:
+def _method(given: Given, read: Mapping[str, Any], objectives: int) -> Any:
     """The method that is given, or the default of a new study; None where the header says which."""
     if given.method is not LEFT and given.method is not None:
         if isinstance(given.method, type):
             raise CompositionError(f"method is a class, write method={given.method.__name__}()")
+        check_method(given.method, objectives)
         return given.method
     return None if "method" in read else importlib.import_module("descend.model.automatic").Automatic()
 

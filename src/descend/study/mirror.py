@@ -3,14 +3,14 @@
 It is brought up to date by reading what changed since, so it costs what is new.
 """
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from descend.log import Log
 from descend.log.row import FINISHED, Row
+from descend.log.text import uncollected
 from descend.study.definitions import Definitions
+from descend.study.record import feasible
 from descend.study.reports import Reports
 from descend.study.rows import Rows
 
@@ -36,18 +36,6 @@ class Source(Protocol):
     def definitions(self) -> Sequence[tuple[str, str]]:
         """All definitions of parameters: name and JSON."""
         ...
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """While open, nobody looks for garbage."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class Mirror:
@@ -84,7 +72,7 @@ class Mirror:
     def sync(self) -> None:
         """Read what is new."""
         if not self.version:  # a hundred thousand rows at once are no garbage, and looking for some among them is slow
-            with _undisturbed():
+            with uncollected():
                 self._read()
         else:
             self._read()
@@ -130,7 +118,7 @@ class Mirror:
         for number in self.order[self._closed :]:
             row = self.rows[number]
             values = None if row.values is None else self.losses(row.values)
-            self._reports.close(number, row.state, values, not any(broken > 0 for broken in row.violations))
+            self._reports.close(number, row.state, values, feasible(row.violations))
         self._closed = len(self.order)
         return self._reports
 

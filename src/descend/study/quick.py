@@ -11,7 +11,7 @@ from typing import Any
 from descend.space import Bool, Choice, Float, Int, Leaf, Ordinal
 from descend.space.leaf import Discrete
 
-__all__ = ["SCALARS", "coordinate_of", "value_of"]
+__all__ = ["SCALARS", "coordinate_of", "is_plain", "options_of", "value_of"]
 
 SCALARS = frozenset((str, int, float, bool, type(None)))
 """The types of values that the log holds as they are."""
@@ -32,7 +32,7 @@ def coordinate_of(leaf: Leaf) -> Callable[[Any], float] | None:
             width = math.log(high / low)
             return lambda value: min(1.0, max(0.0, math.log(value / low) / width))
         return lambda value: min(1.0, max(0.0, (value - low) / (high - low)))
-    if not isinstance(leaf, Discrete) or not leaf.dim or not _is_plain(leaf):
+    if not isinstance(leaf, Discrete) or not leaf.dim or not is_plain(leaf):
         return None
     known: dict[tuple[type, Any], float] = {}
 
@@ -66,8 +66,8 @@ def value_of(leaf: Leaf) -> Callable[[float], Any] | None:
     if isinstance(leaf, Int) and not leaf.log:
         first, step = leaf.low, leaf.step
         return lambda u: first + step * min(last, max(0, math.floor(u * (last + 1))))
-    options = leaf.options if isinstance(leaf, Choice | Ordinal) else (False, True) if isinstance(leaf, Bool) else ()
-    if not options or not _is_plain(leaf):
+    options = options_of(leaf)
+    if not options or not is_plain(leaf):
         return None
     return lambda u: options[min(last, max(0, math.floor(u * (last + 1))))]
 
@@ -80,5 +80,11 @@ def _sides(leaf: Float) -> tuple[float, float] | None:
     return (low, high) if not leaf.log or math.isfinite(high / low) else None
 
 
-def _is_plain(leaf: Leaf) -> bool:
-    return not isinstance(leaf, Choice | Ordinal) or all(type(option) in SCALARS for option in leaf.options)
+def options_of(leaf: Leaf) -> tuple[Any, ...]:
+    """The values of a parameter that has a name for each; none of others."""
+    return leaf.options if isinstance(leaf, Choice | Ordinal) else (False, True) if isinstance(leaf, Bool) else ()
+
+
+def is_plain(leaf: Leaf) -> bool:
+    """Whether the log holds all its options, if it has any, as they are."""
+    return all(type(option) in SCALARS for option in options_of(leaf))

@@ -1,13 +1,13 @@
 """A trial as its user sees it: values in the sign of the objective, parameters in the shape of the space."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from descend.log.row import Row
 from descend.study.frame import Frame, unplain
 
-__all__ = ["Record", "record_of"]
+__all__ = ["Record", "broken", "feasible", "record_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,17 @@ class Record:
     @property
     def feasible(self) -> bool:
         """Whether it keeps all constraints."""
-        return not any(broken > 0 for broken in self.violations)
+        return feasible(self.violations)
+
+
+def feasible(violations: Iterable[float]) -> bool:
+    """Whether all constraints hold."""
+    return not any(violation > 0 for violation in violations)
+
+
+def broken(violations: Iterable[float]) -> float:
+    """By how much constraints are broken, all together."""
+    return sum(max(0.0, violation) for violation in violations)
 
 
 def record_of(row: Row, frame: Frame | None, reports: Mapping[int, tuple[float, ...]]) -> Record:

@@ -2,15 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from descend.errors import EvaluationFailed, InvalidValue
-from descend.key import Key
 from descend.log.row import Row
 from descend.model.modelled import History
-from descend.oracle.function import Outcome
+from descend.run.drive import Streaming
 from descend.run.execute import Processes, Serial, Threads
 from descend.run.report import Report
 from descend.run.until import Until
@@ -31,12 +30,6 @@ Callback = Callable[["Study", Record], Any]
 _FOR_EVER = 10**9
 _PATIENCE = 10
 """A study whose first so many trials all fail is not worth its others before somebody has looked."""
-
-
-class Streaming(Protocol):
-    """An executor that hands out outcomes as they come and takes permits as it needs them."""
-
-    def stream(self, f: Callable[[Any, Key], Any], xs: Iterable[Any], key: Key) -> Iterator[tuple[int, Outcome]]: ...
 
 
 class Running:
@@ -91,7 +84,7 @@ class Running:
         session = self._study.session
         return history_of(session.mirror, session.settings, session.engine)
 
-    def _placed(self) -> Any:
+    def _placed(self) -> Streaming:
         limited = self._time_limit is not None or self._memory_limit is not None
         if self._executor is None:
             return Processes(1) if limited else Serial()

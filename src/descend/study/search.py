@@ -22,9 +22,10 @@ from descend.run.ask_tell import nearby
 from descend.study.answers import Answers, point_of
 from descend.study.frame import Frame
 from descend.study.mirror import Mirror
+from descend.study.record import broken
 from descend.tree import map_tensors
 
-__all__ = ["Blocks", "Conversation", "Exhausted", "Models", "Search", "search_of"]
+__all__ = ["Blocks", "Conversation", "Exhausted", "Models", "Search", "check_method", "search_of"]
 
 Params = dict[str, Any]
 
@@ -85,17 +86,26 @@ def search_of(
     Raises:
         CompositionError: it cannot be asked for points, or not with so many objectives.
     """
+    check_method(method, len(mirror.signs))
     fresh = key.fold("method", begun)
     if isinstance(method, Filling | Grid):
         return Blocks(method, frame, fresh)
     answers = Answers(mirror, frame, constraints, average)
     if isinstance(method, Modelled):
         return Models(method, frame, key, answers)
-    if isinstance(method, Many) or (isinstance(method, AskTell) and len(mirror.signs) == 1):
-        return Conversation(method, mirror, frame, fresh, answers, average)
-    if isinstance(method, AskTell):
-        raise CompositionError(f"{method!r} is for one objective, and there are {len(mirror.signs)}; write NSGA2()")
-    raise CompositionError(f"a study needs a method that asks for values, got {method!r}; write method=TPE()")
+    return Conversation(method, mirror, frame, fresh, answers, average)
+
+
+def check_method(method: Any, objectives: int) -> None:
+    """See to it that a method can propose the points of a study.
+
+    Raises:
+        CompositionError: it cannot be asked for points, or not with so many objectives.
+    """
+    if not isinstance(method, AskTell | Many):
+        raise CompositionError(f"a study needs a method that asks for values, got {method!r}; write method=TPE()")
+    if objectives > 1 and not isinstance(method, Many | Modelled | Filling | Grid):
+        raise CompositionError(f"{method!r} is for one objective, and there are {objectives}; write NSGA2()")
 
 
 class Blocks:
@@ -217,11 +227,11 @@ class Conversation:
         x, ticket, proposed = self._asked.get(number, (None, -1, None))
         if x is None or proposed != row.params:
             x, ticket = self._answers.x(row.params or row.proposal or {}), -1
-        losses, broken = self._answers.losses(number), sum(max(0.0, each) for each in row.violations)
+        losses, much = self._answers.losses(number), broken(row.violations)
         if not self._many:
             loss = self._mean(row.params, place, losses[0]) if self._average else losses[0]
-            if broken > 0 and math.isfinite(loss):
-                losses = (stand.worst + broken,)  # worse than whatever keeps the constraints (Deb 2000)
+            if much > 0 and math.isfinite(loss):
+                losses = (stand.worst + much,)  # worse than whatever keeps the constraints (Deb 2000)
             else:
                 losses = (loss,)
                 if math.isfinite(loss):
@@ -229,16 +239,16 @@ class Conversation:
                     best = x if loss < stand.least else stand.best
                     worst = max(loss, stand.worst) if stand.best is not None else loss
                     stand = replace(stand, best=best, least=least, worst=worst)
-        return replace(stand, kept=(*stand.kept, (x, losses, broken, ticket)))
+        return replace(stand, kept=(*stand.kept, (x, losses, much, ticket)))
 
     def _told(self, stand: _Stand) -> _Stand:
         """The stand after the method was told what is kept, if it likes to be told so many."""
         if not stand.kept or (not self._many and len(stand.kept) < self._method.batch(stand.state)):
             return stand
-        xs, losses, broken, tickets = zip(*stand.kept, strict=True)
+        xs, losses, much, tickets = zip(*stand.kept, strict=True)
         points, rows = torch.stack(xs), torch.tensor(losses, dtype=torch.float64)
         if self._many:
-            state = self._method.tell(stand.state, points, rows, torch.tensor(broken, dtype=torch.float64))
+            state = self._method.tell(stand.state, points, rows, torch.tensor(much, dtype=torch.float64))
         else:
             state = self._method.tell(stand.state, points, rows[:, 0], torch.tensor(tickets))
         return replace(stand, state=state, kept=())

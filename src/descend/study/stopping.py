@@ -11,6 +11,7 @@ from descend.log.row import Row
 from descend.model.modelled import History
 from descend.run.until import Both, Either, Progress, Target, Until
 from descend.study.mirror import Mirror
+from descend.study.record import feasible
 
 __all__ = ["Standing", "Standpoint", "in_losses"]
 
@@ -50,7 +51,7 @@ class Standing:
     def after(self, row: Row, seconds: float) -> Progress:
         """The standing after one more trial."""
         loss = math.nan
-        if row.state == "done" and row.values is not None and not any(broken > 0 for broken in row.violations):
+        if row.state == "done" and row.values is not None and feasible(row.violations):
             loss = self._mirror.losses(row.values)[0]
             self._best = min(self._best, loss)
         self._steps += 1

@@ -57,6 +57,7 @@ class Study(Looking):
     What a study was begun with stands in its file. Arguments that are left out are read from there, others must agree.
 
     Raises:
+        CompositionError: the method cannot be asked for points, or not with so many objectives.
         InvalidValue: an argument that cannot mean anything; no such study in a file that has others, unless something
             of a new one is said; or a file that is none of descend's.
         StateMismatch: the study was begun with something else.

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from descend.log.row import STATES, Row
-from descend.space import Bool, Choice, Float, Int, Leaf, Ordinal
+from descend.space import Float, Int, Leaf
 from descend.study.frame import unplain
+from descend.study.quick import options_of
+from descend.study.record import broken
 from descend.study.rows import Rows
 
 __all__ = ["STATES", "Column", "Table", "table_of"]
@@ -113,7 +115,7 @@ def table_of(rows: Sequence[Row], leaves: Mapping[str, Leaf], directions: tuple[
         np.array(rows.column("number"), dtype=np.int64),
         np.array([states[state] for state in rows.column("state")], dtype=np.int8),
         np.array([values or nothing for values in rows.column("values")], dtype=np.float64).reshape(len(rows), m),
-        np.array([sum(max(0.0, part) for part in parts) if parts else 0.0 for parts in violated], dtype=np.float64),
+        np.array([broken(parts or ()) for parts in violated], dtype=np.float64),
         np.array(rows.column("began"), dtype=np.float64),
         np.array(rows.column("ended"), dtype=np.float64),
         known,
@@ -126,7 +128,7 @@ def table_of(rows: Sequence[Row], leaves: Mapping[str, Leaf], directions: tuple[
 def _column(name: str, params: Sequence[Mapping[str, Any]], leaf: Leaf) -> Column:
     if isinstance(leaf, Float | Int):
         return Column(np.array([each.get(name) for each in params], dtype=np.float64), None, leaf.log)
-    options = leaf.options if isinstance(leaf, Choice | Ordinal) else (False, True) if isinstance(leaf, Bool) else ()
+    options = options_of(leaf)
     shown = [_label(option) for option in options]
     if len({*shown}) < len(shown):  # the text "1" beside the number
         shown = [repr(option) for option in options]

@@ -1,8 +1,9 @@
 """What each picture of a study shows: made of small tables by hand, before anybody draws it."""
 
 import contextlib
-import math
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,54 +12,11 @@ from descend.errors import InvalidValue, ShapeMismatch
 from descend.plot.study import history, objectives, parameters, progress
 from descend.plot.study.figure import Axis, Band, Bundle, Dots, Heat, Line, Rug, Spans, clipped
 from descend.plot.study.plots import FIGURES, figure_of, figures_of
-from descend.plot.study.view import View, few, relevance, to_unit, value_axis
-from descend.study.table import STATES, Column, Table
+from descend.plot.study.view import few, relevance, to_unit, value_axis
 
-NAN = math.nan
+sys.path.append(str(Path(__file__).parent))  # the tests are no package
 
-
-def view_of(
-    values,
-    *,
-    states=None,
-    directions=("minimize",),
-    columns=None,
-    violation=None,
-    owner=None,
-    reports=None,
-    name="tune",
-) -> View:
-    table = np.asarray(values, dtype=np.float64).reshape(len(values), len(directions))
-    n = len(table)
-    codes = [STATES.index(state) for state in (states or ["done"] * n)]
-    owners = tuple(f"w{code}" for code in sorted({code for code in owner if code >= 0})) if owner is not None else ()
-    return View(
-        Table(
-            directions, np.arange(n), np.array(codes, dtype=np.int8), table,
-            np.zeros(n) if violation is None else np.asarray(violation, dtype=np.float64),
-            1e9 + 10.0 * np.arange(n), 1e9 + 10.0 * np.arange(n) + 8.0,
-            owners, np.full(n, -1) if owner is None else np.asarray(owner), columns or {}, 1,
-        ),
-        "tune", reports or {},
-    )  # fmt: skip
-
-
-def real(numbers, log=False) -> Column:
-    return Column(np.asarray(numbers, dtype=np.float64), None, log)
-
-
-def choice(codes, *labels) -> Column:
-    return Column(np.asarray(codes, dtype=np.float64), labels, False)
-
-
-def of_kind(figure, kind, panel=0):
-    return [mark for mark in figure.panels[panel].marks if isinstance(mark, kind)]
-
-
-def named(figure, name, panel=0):
-    (found,) = [mark for mark in figure.panels[panel].marks if getattr(mark, "name", "") == name]
-    return found
-
+from views import NAN, choice, named, of_kind, real, view_of
 
 # history
 

@@ -134,10 +134,9 @@ async function overview() {
 function overviewCards() {
   const { best, counts, trials: total, began, last, labels, directions } = app.summary;
   const bests = best.map((trial, at) => {
-    const several = labels.length > 1;
-    const value = num(trial.values[several ? at : 0], 6);
-    const what = directions[several ? at : 0] === "maximize" ? "Greatest" : "Least";
-    return card(`${what} ${labels[several ? at : 0]}`, el("div", { class: "big" }, value),
+    const value = num(trial.values[at], 6);
+    const what = directions[at] === "maximize" ? "Greatest" : "Least";
+    return card(`${what} ${labels[at]}`, el("div", { class: "big" }, value),
       el("div", { class: "soft" }, `trial ${trial.number}, took ${span(trial.ended && trial.began ? trial.ended - trial.began : null)}`), facts(Object.entries(trial.params)));
   });
   if (!bests.length) bests.push(card("Best", el("div", { class: "big" }, "–"), el("div", { class: "soft" }, "no trial is done yet")));
@@ -161,9 +160,8 @@ async function parameters() { return [pictures(PARAMETERS)]; }
 async function trials() {
   const asked = { sort: "number", down: true, state: "", first: 0, count: 50 };
   const [body, line] = [el("div", { class: "scroll" }), el("span", { class: "soft" })];
-  const turn = (by) => el("button", { onclick: () => { asked.first = Math.max(0, asked.first + by * asked.count); load(); } }, by < 0 ? "← newer page" : "next page →");
+  const turn = (by) => el("button", { onclick: () => { asked.first = Math.max(0, asked.first + by * asked.count); load(); } }, by < 0 ? "← previous page" : "next page →");
   const [before, after] = [turn(-1), turn(1)];
-  before.textContent = "← previous page";
   const filter = el("select", { "aria-label": "state", onchange: (event) => { [asked.state, asked.first] = [event.target.value, 0]; load(); } },
     ["", ...Object.keys(app.summary.counts)].map((state) => el("option", { value: state }, state || "all states")));
   const load = async () => {

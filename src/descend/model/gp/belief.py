@@ -4,8 +4,9 @@ A failed evaluation counts as the worst value seen. Hyperparameters are those of
 """
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import torch
@@ -23,7 +24,6 @@ __all__ = ["Belief", "Posterior", "believe", "features_of", "posterior", "sides_
 
 _KEPT = 32
 _FITS: OrderedDict[bytes, Fit] = OrderedDict()
-_FEATURES: deque[Features] = deque(maxlen=8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +49,13 @@ class Posterior:
 
     def __call__(self, us: Tensor) -> tuple[Tensor, Tensor]:
         """The median (k,) of the value at points (k, d) of the cube, and a deviation (k,), that of its scale there."""
-        mean, deviation = self.belief.processes[0](self.features(us, self.features.cube.active(us)))
+        mean, deviation = self.belief.processes[0](self.features.at(us))
         return self.belief.warp.back(mean), self.belief.warp.slope(mean) * deviation
 
     def noise(self, us: Tensor) -> Tensor:
         """The standard deviation (k,) of repeated evaluations at points (k, d)."""
         process = self.belief.processes[0]
-        mean, _ = process(self.features(us, self.features.cube.active(us)))
+        mean, _ = process(self.features.at(us))
         return self.belief.warp.slope(mean) * process.noise**0.5
 
 
@@ -65,13 +65,10 @@ def posterior(history: History) -> Posterior:
     return Posterior(features, believe(features, history, history.values[:, 0]))
 
 
+@lru_cache(maxsize=8)
 def features_of(cube: Cube) -> Features:
     """The features of a cube, which is the same one in the whole of a search."""
-    for known in _FEATURES:
-        if known.cube is cube:
-            return known
-    _FEATURES.appendleft(Features(cube))
-    return _FEATURES[0]
+    return Features(cube)
 
 
 def believe(

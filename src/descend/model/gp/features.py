@@ -122,6 +122,10 @@ class Features:
             parts.append(ranks / (len(items) * math.sqrt(len(items))) * active[:, items])
         return torch.cat(parts, 1)
 
+    def at(self, us: Tensor) -> Tensor:
+        """The features (n, p) of points (n, d), with the coordinates that are there by the rules of the cube."""
+        return self(us, self.cube.active(us))
+
     def back(self, us: Tensor, active: Tensor, slopes: Tensor) -> Tensor:
         """By the chain rule: from derivatives (n, p) by the features those (n, d) by the points, 0 where not smooth."""
         if self._easy and bool(self.smooth.all()):

@@ -63,9 +63,8 @@ def log_evidence(theta: Tensor, phi: Tensor, owner: Tensor, z: Tensor, prior: Pr
     inverse = (-theta[:q]).exp()[owner]
     scaled = phi * inverse
     k, slope = matern_with_slope(square_distances(scaled, scaled))
-    k.diagonal().fill_(1)
     g = float(theta[q].exp())
-    k.diagonal().add_(g)
+    k.diagonal().fill_(1 + g)
     factor, bad = torch.linalg.cholesky_ex(k)
     if int(bad):
         return theta.new_tensor(-math.inf), torch.zeros_like(theta)

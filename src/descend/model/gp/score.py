@@ -28,7 +28,7 @@ class Score:
 
     def __call__(self, us: Tensor) -> Tensor:
         """Values (k,) at points (k, d)."""
-        phi = self.features(us, self.features.cube.active(us))
+        phi = self.features.at(us)
         means, deviations = zip(*(belief(phi) for belief in self.beliefs), strict=True)
         return self.promise(torch.stack(means), torch.stack(deviations))[0]
 

@@ -7,6 +7,7 @@ moves what is smooth, and exchanges of single values move what is not (after Hut
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -79,13 +80,16 @@ class Seek:
 
     def _worth(self, us: Tensor) -> Tensor:
         """The scores of centred points, -inf where nothing new would be learnt."""
-        values = self.score(us)
-        if bool((self._features.cube.cells > 0).all()) or self._features.permutations:
-            active = self._features.cube.active
-            old = torch.cdist(self._features(us, active(us)), self._features(self.seen, active(self.seen)))
-            if len(self.seen):
-                values = torch.where(old.min(1).values < 1e-9, -math.inf, values)
-        return values
+        values, old = self.score(us), self._old
+        if not len(old):
+            return values
+        return torch.where(torch.cdist(self._features.at(us), old).min(1).values < 1e-9, -math.inf, values)
+
+    @cached_property
+    def _old(self) -> Tensor:
+        """The features (n, p) of what was seen, or no rows where it may be asked a second time."""
+        once = bool((self._features.cube.cells > 0).all()) or bool(self._features.permutations)
+        return self._features.at(self.seen if once else self.seen[:0])
 
     def _climb(self, us: Tensor, values: Tensor, turns: int) -> tuple[Tensor, Tensor]:
         """Points moved uphill in what is smooth, (s, d), then centred, and their scores."""
@@ -111,10 +115,10 @@ class Seek:
             worth = self._worth(torch.cat(near)).split([len(some) for some in near])
             best = [int(some.argmax()) for some in worth]
             new = torch.stack([some[i] for some, i in zip(worth, best, strict=True)])
-            if not bool((new > values).any()):
+            better = new > values
+            if not bool(better.any()):
                 break
             others = torch.stack([some[i] for some, i in zip(near, best, strict=True)])
-            better = new > values
             us, values = torch.where(better[:, None], others, us), torch.where(better, new, values)
         return us, values
 

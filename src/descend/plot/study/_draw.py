@@ -55,7 +55,7 @@ def draw(figure: Figure) -> Picture:
         _finish(axes, panel)
         if figure.legend:
             add_legend(axes, handles, above=True)
-    _title(picture, figure)
+    picture.suptitle(_plain(figure.title), x=0.01, ha="left", fontsize=12, color=INK)
     if figure.shade is not None:
         _bar(picture, every[: len(figure.panels)], figure.shade)
     if figure.note:
@@ -67,10 +67,6 @@ def _plain(text: str) -> str:
     """The text as it is: what stands between two dollars would be read as mathematics, and control characters make no
     SVG."""
     return "".join(letter if letter.isprintable() else "·" for letter in text).replace("$", r"\$")
-
-
-def _title(picture: Picture, figure: Figure) -> None:
-    picture.suptitle(_plain(figure.title), x=0.01, ha="left", fontsize=12, color=INK)
 
 
 def _finish(axes: Axes, panel: Panel) -> None:
@@ -95,8 +91,6 @@ def _finish(axes: Axes, panel: Panel) -> None:
             setter(*axis.ends)
     if panel.y.hidden:
         axes.spines["left"].set_visible(False)
-    if panel.title:
-        axes.set_title(_plain(panel.title), loc="left")
 
 
 def _mark(axes: Axes, mark: Mark) -> list[Artist]:
@@ -113,7 +107,7 @@ def _mark(axes: Axes, mark: Mark) -> list[Artist]:
             )  # fmt: skip
             return [line]
         case Band():
-            color = mark.color or COLORS[mark.role]
+            color = COLORS[mark.role]
             axes.fill_between(mark.x, mark.low, mark.high, color=color, alpha=0.18, linewidth=0, zorder=2)
             return []
         case Bars():

@@ -7,7 +7,7 @@ are in the units of the data; a categorical axis has its labels at 0, 1, ..., k 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -32,24 +32,23 @@ _LONGEST_LABEL = 24
 class Axis:
     """One axis.
 
-    Fields: label; log, whether it is logarithmic; labels, of the categories at 0, 1, ... if it is categorical; ticks,
-    positions with texts in place of those that are chosen by whoever draws; range, its two ends, None: all that is
-    drawn; hidden, whether it has no ticks and no line; whole, whether all numbers on it are whole ones.
+    Fields: label; log, whether it is logarithmic; labels, of the categories at 0, 1, ... if it is categorical; range,
+    its two ends, None: all that is drawn; hidden, whether it has no ticks and no line; whole, whether all numbers on it
+    are whole ones.
     """
 
     label: str = ""
     log: bool = False
     labels: tuple[str, ...] | None = None
-    ticks: tuple[tuple[float, str], ...] | None = None
     range: tuple[float, float] | None = None
     hidden: bool = False
     whole: bool = False
 
     @property
     def named(self) -> tuple[tuple[float, str], ...] | None:
-        """Ticks that have texts: those given, or the categories."""
+        """Ticks that have texts: the categories, None if there are none."""
         if self.labels is None:
-            return self.ticks
+            return None
         return tuple((float(place), label) for place, label in enumerate(self.labels))
 
     @property
@@ -94,9 +93,7 @@ class Band:
     x: Array
     low: Array
     high: Array
-    name: str = ""
     role: Role = "done"
-    color: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +167,6 @@ class Panel:
     x: Axis
     y: Axis
     marks: Sequence[Mark]
-    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,7 +188,7 @@ class Figure:
     shade: Shade | None = None
     note: str = ""
     height: int = 320
-    legend: bool = field(default=True)
+    legend: bool = True
 
     @property
     def rows(self) -> int:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descend.errors import InvalidValue
 from descend.plot.study.figure import Array, Axis, Dots, Figure, Line, Mark, Panel, Rug, short
 from descend.plot.study.look import PALETTE
-from descend.plot.study.view import View, few, value_axis
+from descend.plot.study.view import View, evenly, few, value_axis
 
 __all__ = ["best_so_far", "compare", "distribution", "history"]
 
 DOTS = 2000
+_POINTS = 500  # of a distribution
 
 
 def best_so_far(view: View, objective: int = 0) -> tuple[Array, Array]:
@@ -60,7 +60,8 @@ def history(view: View, *, objective: int = 0) -> Figure:
 def _strokes(view: View) -> list[Mark]:
     marks: list[Mark] = []
     for state in ("pruned", "failed"):
-        rows = few(np.flatnonzero(view.within(state)), np.zeros(int(view.within(state).sum())), DOTS // 4)
+        rows = np.flatnonzero(view.within(state))
+        rows = few(rows, np.zeros(len(rows)), DOTS // 4)
         if len(rows):
             marks.append(Rug(view.numbers[rows], state, state, view.numbers[rows]))
     return marks
@@ -113,7 +114,7 @@ def distribution(views: View | Sequence[View], *, objective: int = 0) -> Figure:
             continue
         ordered = np.sort(view.sign(objective) * values)
         shares = np.arange(1, len(ordered) + 1) / total
-        kept = _spread(len(ordered))
+        kept = evenly(len(ordered), _POINTS)
         every.append(values)
         marks.append(
             Line(
@@ -128,8 +129,3 @@ def distribution(views: View | Sequence[View], *, objective: int = 0) -> Figure:
         [Panel(across, Axis("share of trials at least as good", range=(0.0, 1.02)), marks)],
         legend=len(views) > 1,
     )
-
-
-def _spread(count: int) -> NDArray[np.int64]:
-    """Places among so many that are enough for a curve."""
-    return np.unique(np.linspace(0, count - 1, min(count, 500)).round().astype(np.int64))

@@ -25,7 +25,7 @@ from descend.errors import InvalidValue
 from descend.key import Key
 from descend.plot.study._forest import Tree, grow
 from descend.plot.study.figure import Array, Axis, Bars, Figure, Panel, clipped
-from descend.plot.study.view import View, few, to_unit
+from descend.plot.study.view import View, evenly, few, to_unit
 
 __all__ = ["Importance", "Prepared", "fanova", "importance", "marginal_variance", "prepare", "shapley", "walks"]
 
@@ -182,7 +182,7 @@ def fanova(trials: Prepared, *, pair: tuple[str, str] | None = None) -> Importan
 def shapley(trials: Prepared) -> Importance:
     """The mean absolute contribution of each parameter to the predictions of up to 60 trials, as shares of all."""
     _, predict = trials.forest
-    explained = trials.xs[np.linspace(0, len(trials.xs) - 1, min(len(trials.xs), _EXPLAINED)).round().astype(int)]
+    explained = trials.xs[evenly(len(trials.xs), _EXPLAINED)]
     contributions = walks(predict, explained, trials.xs, _ORDERS, trials.key.fold("orders"))
     size = np.abs(contributions)
     total = max(float(size.mean(0).sum()), np.finfo(float).tiny)

@@ -23,7 +23,13 @@ COLORS: dict[Role, str] = {
 PALETTE = ("#3B82C4", "#D55E00", "#1A9E77", "#B07AA1", "#C29500", "#6C5FC7", "#8A94A0")
 """The colours of several studies in one picture."""
 
-_STOPS = np.array([[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in SCALE], dtype=np.float64)
+
+def _channels(color: str) -> list[int]:
+    """Red, green and blue in 0, ..., 255."""
+    return [int(color[at : at + 2], 16) for at in (1, 3, 5)]
+
+
+_STOPS = np.array([_channels(color) for color in SCALE], dtype=np.float64)
 
 
 def color_of(shade: float) -> str:
@@ -43,5 +49,5 @@ def translucent(color: str, alpha: float) -> str:
     >>> translucent("#3B82C4", 0.2)
     'rgba(59,130,196,0.2)'
     """
-    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    red, green, blue = _channels(color)
     return f"rgba({red},{green},{blue},{alpha:g})"

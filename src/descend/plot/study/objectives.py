@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from descend.errors import InvalidValue, ShapeMismatch
 from descend.pareto.indicators import hypervolume as volume
 from descend.plot.study.figure import Array, Axis, Dots, Figure, Line, Mark, Panel
-from descend.plot.study.view import View, value_axis
+from descend.plot.study.view import View, evenly, value_axis
 
 __all__ = ["front_rows", "hypervolume", "pareto"]
 
@@ -26,8 +26,18 @@ def _rows(view: View) -> NDArray[np.int64]:
     return np.flatnonzero(view.within("done") & np.isfinite(view.table.values).all(1))
 
 
+def _feasible(view: View) -> NDArray[np.int64]:
+    """Those of them that keep the constraints."""
+    rows = _rows(view)
+    return rows[view.feasible[rows]]
+
+
+def _signs(view: View) -> Array:
+    return np.array([view.sign(objective) for objective in range(len(view.directions))])
+
+
 def _losses(view: View) -> Array:
-    return view.table.values * np.array([view.sign(j) for j in range(len(view.directions))])
+    return view.table.values * _signs(view)
 
 
 def _unbeaten(losses: Array) -> NDArray[np.bool_]:
@@ -58,7 +68,7 @@ def front_rows(view: View) -> NDArray[np.int64]:
         ShapeMismatch: the study has one objective.
     """
     _several(view)
-    rows = _rows(view)[view.feasible[_rows(view)]]
+    rows = _feasible(view)
     return rows[_unbeaten(_losses(view)[rows])]
 
 
@@ -79,8 +89,8 @@ def pareto(view: View, *, objectives: Sequence[int] | None = None) -> Figure:
         raise InvalidValue(f"objectives={chosen!r} makes no pair; write two or more different numbers, such as [0, 1]")
     rows, best = _rows(view), front_rows(view)
     outside = rows[~view.feasible[rows]]
-    beaten = np.setdiff1d(rows[view.feasible[rows]], best)
-    beaten = beaten[np.unique(np.linspace(0, len(beaten) - 1, min(len(beaten), DOTS)).round().astype(int))]
+    beaten = np.setdiff1d(_feasible(view), best)
+    beaten = beaten[evenly(len(beaten), DOTS)]
     panels = []
     for i, j in combinations(chosen, 2):
         x, y = view.value(i), view.value(j)
@@ -110,10 +120,9 @@ def hypervolume(view: View, *, reference: Sequence[float] | None = None) -> Figu
         MissingExtra: m >= 3 and moocore is not installed.
     """
     _several(view)
-    m = len(view.directions)
-    rows = _rows(view)[view.feasible[_rows(view)]]
+    m, signs = len(view.directions), _signs(view)
+    rows = _feasible(view)
     losses = _losses(view)[rows]
-    signs = np.array([view.sign(j) for j in range(m)])
     if reference is not None and len(reference) != m:
         raise ShapeMismatch(f"reference={tuple(reference)!r} must have a number for each of the {m} objectives")
     if reference is not None:
@@ -122,14 +131,14 @@ def hypervolume(view: View, *, reference: Sequence[float] | None = None) -> Figu
         corner = _corner(losses)
     else:
         corner = np.zeros(m)
-    places = np.unique(np.linspace(1, len(rows), min(len(rows), _CHECKPOINTS)).round().astype(int)) if len(rows) else []
+    places = np.linspace(1, len(rows), min(len(rows), _CHECKPOINTS)).round().astype(np.int64)
     heights, front, seen = [], np.empty((0, m)), 0
     for place in places:
         front = np.concatenate([front, losses[seen:place]])
         front, seen = front[_unbeaten(front)], place
         heights.append(volume(torch.from_numpy(front), torch.from_numpy(corner)))
-    steps = view.numbers[rows][np.asarray(places, dtype=int) - 1] if len(rows) else np.empty(0)
-    line = Line(steps, np.array(heights, dtype=np.float64), "hypervolume", "best", step=True, width=2.0)
+    steps, ys = view.numbers[rows[places - 1]], np.array(heights, dtype=np.float64)
+    line = Line(steps, ys, "hypervolume", "best", step=True, width=2.0)
     point = ", ".join(f"{value:.4g}" for value in (signs * corner).tolist())
     return Figure(
         f"Hypervolume of {view.name}", [Panel(Axis("trial", whole=True), Axis("hypervolume"), [line])],

@@ -31,13 +31,14 @@ from descend.plot.study.figure import (
     clipped,
     short,
 )  # fmt: skip
-from descend.plot.study.view import View, few, parameter_axis, rank_shade, to_unit, value_axis
+from descend.plot.study.view import View, evenly, few, parameter_axis, rank_shade, to_unit, value_axis
 from descend.study.table import Column
 
 __all__ = ["contour", "parallel", "rank", "slices"]
 
 DOTS = 800  # of a panel of several
 LINES = 400
+_SMOOTHED = 3000  # trials of a map
 _CELLS = 32  # of a map along a continuous axis
 _WIDTH = 0.09  # of the kernel, in units of the axis, for a few trials
 _ABSENT = -0.14  # where the lines of parallel coordinates go if a parameter is not there
@@ -94,7 +95,7 @@ def _trend(column: Column, rows: NDArray[np.int64], values: Array) -> list[Mark]
     tenths = np.array_split(order, 10)
     x = np.array([np.median(column.numbers[part]) for part in tenths])
     low, middle, high = np.array([np.quantile(values[part], [0.25, 0.5, 0.75]) for part in tenths]).T
-    return [Band(x, low, high, "middle half", "best"), Line(x, middle, "median", "best")]
+    return [Band(x, low, high, "best"), Line(x, middle, "median", "best")]
 
 
 def rank(view: View, *, names: Sequence[str] | None = None, objective: int = 0) -> Figure:
@@ -102,16 +103,15 @@ def rank(view: View, *, names: Sequence[str] | None = None, objective: int = 0) 
     columns = view.columns(names, 4, objective)
     rows = np.flatnonzero(view.finished(objective))
     shade, meaning = rank_shade(view, rows, objective)
-    of = dict(zip(rows.tolist(), shade.tolist(), strict=True))
+    of = np.full(view.n, np.nan)  # the shades of all trials, by row
+    of[rows] = shade
     panels = []
     for a, b in _pairs(columns, view):
         both = rows[np.isfinite(columns[a].numbers[rows]) & np.isfinite(columns[b].numbers[rows])]
         shown = few(both, view.loss(objective)[both], DOTS)
-        shown = shown[np.argsort([of[row] for row in shown.tolist()], kind="stable")]  # the best on top
-        dots = Dots(
-            _apart(columns[a], shown), _apart(columns[b], shown),
-            shade=np.array([of[row] for row in shown.tolist()]), numbers=view.numbers[shown],
-        )  # fmt: skip
+        shown = shown[np.argsort(of[shown], kind="stable")]  # the best on top
+        x, y = _apart(columns[a], shown), _apart(columns[b], shown)
+        dots = Dots(x, y, shade=of[shown], numbers=view.numbers[shown])
         panels.append(Panel(parameter_axis(a, columns[a]), parameter_axis(b, columns[b]), [dots]))
     return Figure(f"Ranks of {view.name}", panels, min(len(panels), 3), meaning, height=300, legend=False)
 
@@ -167,9 +167,8 @@ def _edges(column: Column) -> Array:
 
 def _smooth(a: Column, b: Column, rows: NDArray[np.int64], shade: Array) -> Array:
     """Means (l, k) of shades around the middles of the cells, NaN far from all trials."""
-    if len(rows) > 3000:
-        kept = np.linspace(0, len(rows) - 1, 3000).round().astype(int)
-        rows, shade = rows[kept], shade[kept]
+    kept = evenly(len(rows), _SMOOTHED)
+    rows, shade = rows[kept], shade[kept]
     width = max(_WIDTH * (len(rows) / 20) ** (-1 / 6), 0.025)
     near = [_kernel(column, rows, width) for column in (a, b)]  # (cells, trials) each
     weight = near[1] @ near[0].T

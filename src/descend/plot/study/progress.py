@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from descend.errors import InvalidValue
 from descend.plot.study.figure import Array, Axis, Dots, Figure, Line, Mark, Panel, Role, Spans, clipped
-from descend.plot.study.view import View, few, rank_shade, value_axis
+from descend.plot.study.view import View, evenly, few, rank_shade, value_axis
 from descend.study.table import STATES
 
 __all__ = ["intermediate", "timeline"]
@@ -39,11 +39,12 @@ def intermediate(view: View, *, objective: int = 0) -> Figure:
     done = rows[view.finished(objective)[rows]]
     shade, meaning = rank_shade(view, done, objective)
     shades = dict(zip(done.tolist(), shade.tolist(), strict=True))
+    best = view.best()
     lines: list[tuple[float, Line]] = []
     ends: dict[Role, list[tuple[float, float, float]]] = {"pruned": [], "failed": []}
     for row in rows.tolist():
         steps, values = _curve(view, row, objective)
-        lines.append((shades.get(row, -1.0), _line(view, row, steps, values, shades.get(row))))
+        lines.append((shades.get(row, -1.0), _line(view, row, steps, values, shades.get(row), row == best)))
         state: Role | None = {"pruned": "pruned", "failed": "failed"}.get(STATES[view.table.states[row]])  # type: ignore[assignment]
         if state is not None and len(steps):
             ends[state].append((float(steps[-1]), float(values[-1]), float(view.numbers[row])))
@@ -64,14 +65,14 @@ def intermediate(view: View, *, objective: int = 0) -> Figure:
 def _curve(view: View, row: int, objective: int) -> tuple[Array, Array]:
     steps, values = view.reports[int(view.table.numbers[row])]
     values = values if values.ndim == 1 else values[:, objective]
-    kept = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _POINTS)).round().astype(int))
+    kept = evenly(len(steps), _POINTS)
     return np.asarray(steps, dtype=np.float64)[kept], np.asarray(values, dtype=np.float64)[kept]
 
 
-def _line(view: View, row: int, steps: Array, values: Array, shade: float | None) -> Line:
+def _line(view: View, row: int, steps: Array, values: Array, shade: float | None, best: bool) -> Line:
     state = STATES[view.table.states[row]]
     if shade is not None:
-        return Line(steps, values, shade=shade, width=2.4 if row == view.best() else 1.2)
+        return Line(steps, values, shade=shade, width=2.4 if best else 1.2)
     role: Role = {"running": "running", "failed": "failed"}.get(state, "faint")  # type: ignore[assignment]
     return Line(steps, values, role=role, dash=state == "pruned", width=1.0)
 

@@ -6,7 +6,6 @@ no such thing refuses. Words are escaped, since plotly reads a few tags in them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from descend.plot.study.figure import (
     Line,
     Mark,
     Panel,
-    Role,
     Rug,
     Shade,
     Spans,
@@ -154,10 +152,9 @@ def _traces(mark: Mark) -> list[Plain]:
         case Line():
             return [_line(mark)]
         case Band():
-            color = mark.color or COLORS[mark.role]
             ring = {"x": np.concatenate([mark.x, mark.x[::-1]]), "y": np.concatenate([mark.high, mark.low[::-1]])}
-            fill = {"fill": "toself", "fillcolor": translucent(color, 0.18), "line": {"width": 0}, "mode": "lines"}
-            return [{"type": "scatter", **ring, **fill, "hoverinfo": "skip", "showlegend": False}]
+            fill = {"fill": "toself", "fillcolor": translucent(COLORS[mark.role], 0.18), "line": {"width": 0}}
+            return [{"type": "scatter", **ring, **fill, "mode": "lines", "hoverinfo": "skip", "showlegend": False}]
         case Bars():
             whisker = {"array": mark.high - mark.length, "arrayminus": mark.length - mark.low}
             error = {"type": "data", "symmetric": False, **whisker, "color": _GREY, "thickness": 1.2, "width": 4}
@@ -230,8 +227,7 @@ def _floor(layout: Plain, data: list[Plain], panel: Panel, number: int, suffix: 
     }  # fmt: skip
     for mark in panel.marks:
         if isinstance(mark, Rug) and len(mark.x):
-            role: Role = mark.role
-            look = {"symbol": "line-ns-open", "size": 7, "color": COLORS[role], "line": {"width": 1.2}}
+            look = {"symbol": "line-ns-open", "size": 7, "color": COLORS[mark.role], "line": {"width": 1.2}}
             data.append({
                 "type": "scatter", "mode": "markers", "x": mark.x, "y": np.full(len(mark.x), 0.018), "marker": look,
                 "name": _safe(mark.name), "showlegend": bool(mark.name), "xaxis": f"x{suffix}", "yaxis": f"y{number}",
@@ -241,25 +237,13 @@ def _floor(layout: Plain, data: list[Plain], panel: Panel, number: int, suffix: 
 
 def _bar(layout: Plain, data: list[Plain], shade: Shade) -> None:
     """The bar that says what shades mean, carried by a dot that nobody sees."""
-    ticks: Mapping[str, Any] = {
+    bar = {
+        "title": {"text": _safe(shade.label), "side": "right"}, "thickness": 10, "outlinewidth": 0, "len": 1,
         "tickvals": [at for at, _ in shade.ticks], "ticktext": [_safe(text) for _, text in shade.ticks],
     }  # fmt: skip
-    bar = {
-        "title": {"text": _safe(shade.label), "side": "right"},
-        "thickness": 10,
-        "outlinewidth": 0,
-        "len": 1,
-        **ticks,
-    }
     marker = {
-        "color": [0, 1],
-        "cmin": 0,
-        "cmax": 1,
-        "colorscale": _COLORS,
-        "showscale": True,
-        "colorbar": bar,
-        "opacity": 0,
-    }
+        "color": [0, 1], "cmin": 0, "cmax": 1, "colorscale": _COLORS, "showscale": True, "colorbar": bar, "opacity": 0,
+    }  # fmt: skip
     dot = {"type": "scatter", "mode": "markers", "x": [None, None], "y": [None, None], "marker": marker}
     data.append({**dot, "showlegend": False, "hoverinfo": "skip", "xaxis": "x", "yaxis": "y"})
     layout["margin"]["r"] = 86

@@ -19,7 +19,9 @@ from descend.plot.study.figure import Array, Axis, Shade, clipped, short
 from descend.study.reports import Reports
 from descend.study.table import STATES, Column, Table
 
-__all__ = ["Curve", "View", "few", "parameter_axis", "rank_shade", "relevance", "to_unit", "value_axis", "wide"]
+__all__ = [
+    "Curve", "View", "evenly", "few", "parameter_axis", "rank_shade", "relevance", "to_unit", "value_axis", "wide",
+]  # fmt: skip
 
 Mask = NDArray[np.bool_]
 Curve = tuple[Array, Array]
@@ -216,6 +218,15 @@ def rank_shade(view: View, rows: NDArray[np.int64], objective: int = 0) -> tuple
     return shade, Shade(f"{view.label(objective)}, by rank", tuple(sorted(ticks)))
 
 
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the places 0, ..., count - 1, evenly from all.
+
+    >>> evenly(3, 5).tolist(), evenly(9, 5).tolist()
+    ([0, 1, 2], [0, 2, 4, 6, 8])
+    """
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
 def few(rows: NDArray[np.int64], losses: Array, most: int) -> NDArray[np.int64]:
     """At most so many of the rows, in order: a quarter of them the best ones, the rest evenly from all.
 
@@ -226,8 +237,7 @@ def few(rows: NDArray[np.int64], losses: Array, most: int) -> NDArray[np.int64]:
         return rows
     top = np.argsort(losses, kind="stable")[: most // 4]
     rest = np.setdiff1d(np.arange(len(rows)), top)
-    evenly = rest[np.linspace(0, len(rest) - 1, most - len(top)).round().astype(int)]
-    return rows[np.sort(np.concatenate([top, evenly]))]
+    return rows[np.sort(np.concatenate([top, rest[evenly(len(rest), most - len(top))]]))]
 
 
 def wide(values: Array, sign: float = 1.0) -> bool:
