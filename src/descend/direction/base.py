@@ -52,12 +52,15 @@ class Directions(ABC):
 
     Class attributes:
         acts: whether they have `factors` on the large parameters, so that they can act on activations.
+        seamless: whether `add_to` gives the same bits in one piece as in several, and makes nothing of the size of a
+            piece, so that large ones may be asked for.
     """
 
     __slots__ = ()
     count: int
     size: int
     acts: bool = False
+    seamless: bool = False
 
     @abstractmethod
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:

@@ -46,6 +46,10 @@ class Scaled(Directions):
     def acts(self) -> bool:  # type: ignore[override]
         return self.base.acts
 
+    @property
+    def seamless(self) -> bool:  # type: ignore[override]
+        return self.base.seamless
+
     def factors(self, place: int, rows: list[int] | Tensor, like: Tensor) -> Factors | None:
         found = self.base.factors(place, rows, like)
         if found is None:
@@ -83,6 +87,11 @@ class Combination:
 
     terms: tuple[tuple[list[float], Directions], ...]
     size: int
+
+    @property
+    def seamless(self) -> bool:
+        """Whether all its directions are, see `Directions`."""
+        return all(directions.seamless for _, directions in self.terms)
 
     def scaled(self, factor: float) -> "Combination":
         """This direction times a number."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from descend import noise
-from descend.direction.base import Directions, Factors, as_list
+from descend.direction.base import BLOCK, Directions, Factors, as_list
 from descend.direction.scratch import Scratch
 from descend.errors import InvalidValue
 from descend.key import Key
@@ -77,6 +77,10 @@ class LowRank(Directions):
     _groups: dict[int, list[range]] = field(default_factory=dict, init=False, repr=False)
 
     acts = True
+
+    @property
+    def seamless(self) -> bool:  # type: ignore[override]
+        return self.law is noise.Law.SIGN
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -201,9 +205,19 @@ class LowRank(Directions):
             if len(thin) == 1 and part.dtype == wide:  # one term: rounded once as it is, in one sweep
                 _add_outer(part, scaled[:, 0], thin[0], skip)
             else:
-                product = self._scratch.take(len(scaled) * thin.shape[1], wide, out.device)
-                torch.mm(scaled, thin, out=product.view(len(scaled), -1))
-                part.add_(product[skip : skip + high - low])
+                self._add_product(part, scaled, thin, skip)
+
+    def _add_product(self, out: Tensor, left: Tensor, right: Tensor, skip: int) -> None:
+        """out += the elements from `skip` on of left @ right, some rows at a time."""
+        n = right.shape[1]
+        step = max(1, BLOCK // n)
+        for first in range(0, len(left), step):
+            some = left[first : first + step]
+            product = self._scratch.take(len(some) * n, left.dtype, left.device)
+            torch.mm(some, right, out=product.view(len(some), n))
+            low, begin = first * n - skip, max(0, skip - first * n)
+            here = out[low + begin : low + len(product)]
+            here.add_(product[begin : begin + len(here)])
 
 
 def _add_outer(out: Tensor, left: Tensor, right: Tensor, skip: int) -> None:

@@ -33,6 +33,10 @@ class Seeded(Directions):
     count: int
     size: int
 
+    @property
+    def seamless(self) -> bool:  # type: ignore[override]
+        return True
+
     def tile(self, first: int, last: int, start: int, stop: int, like: Tensor) -> Tensor:
         out = torch.empty(last - first, stop - start, dtype=like.dtype, device=like.device)
         return noise.fill(out, self.key.seed, self.law, start=start, member=first)

@@ -46,7 +46,7 @@ class Population:
 
     def __init__(self, parameters: Parameters, model: nn.Module | None = None) -> None:
         self.parameters, self.kept = parameters, Kept(model)
-        self.activations, self.tile = 2**22, 2**20
+        self.activations, self.tile = 2**22, 2**22
         self.together, self.reason = True, ""
         self.unseen = set(range(len(parameters.tensors)))
         self.escaped: set[int] = set()

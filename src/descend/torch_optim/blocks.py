@@ -6,7 +6,7 @@ parameter group may have other hyperparameters.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -144,13 +144,15 @@ def update_blocks(
     lazy = source if isinstance(source, Combination) else None
     past = _past(oracle, parameters)
     after = states
+    if not chains[0] and lazy is not None and lazy.seamless and _direct(live, rounding):
+        blocks = _joined(blocks)  # what is added in place needs none
     for block in blocks:
         pieces = block.pieces(live)
         rate = rates[block.group]
-        if not chains[0] and isinstance(source, Combination) and _direct(pieces, rounding):
+        if not chains[0] and lazy is not None and _direct(pieces, rounding):
             start = block.start
             for piece in pieces:  # not even a block is made
-                source.add_to(piece.view(-1), -rate, start)
+                lazy.add_to(piece.view(-1), -rate, start)
                 start += piece.numel()
             continue
         flat = torch.empty(block.stop - block.start, dtype=dtype, device=parameters.device)
@@ -169,6 +171,18 @@ def update_blocks(
         rounding.add(pieces, direction, -rate, key, block.start, cut_off)
         after = tuple(changed) if len(blocks) == 1 else merged(states, tuple(changed), block.start, block.stop, d)
     return after
+
+
+def _joined(blocks: Sequence[Block]) -> list[Block]:
+    """The same elements, with one block in place of several that follow each other in one parameter."""
+    found: list[Block] = []
+    for block in blocks:
+        last = found[-1] if found else None
+        if last is not None and last.low is not None and (block.first, block.start) == (last.first, last.stop):
+            found[-1] = replace(last, stop=block.stop)
+        else:
+            found.append(block)
+    return found
 
 
 def _past(oracle: Oracle, parameters: Parameters) -> Callable[[Key, int, list[float]], Combination] | None:

@@ -28,7 +28,7 @@ class Move:
         directions: a block of directions of its size.
         rows, scales: for each of the n members, which direction and how far.
         tile: elements of a weight that are moved at once where a dense direction is made; what is made then is never
-            larger. None makes whole weights, which is a little quicker.
+            larger. Default 2^22, 16 MB of float32, since a product in pieces is slower. None makes whole weights.
         scratch: where tiles are made; one that is kept from forward to forward saves the page faults of new memory.
 
     Attributes:
@@ -44,7 +44,7 @@ class Move:
         directions: Directions,
         rows: Sequence[int],
         scales: Sequence[float],
-        tile: int | None = BLOCK * 4,
+        tile: int | None = 2**22,
         scratch: Scratch | None = None,
     ) -> None:
         self.parameters, self.directions = parameters, directions
