@@ -66,7 +66,7 @@ HOMES = {
     "botorch": ("faces/botorch.py",),
     "gpytorch": ("faces/botorch.py",),
     "ray": ("ray.py",),
-    "rich": ("run/report.py", "cli/show.py"),
+    "rich": ("run/report.py", "cli/screen.py"),
     "typer": ("cli/",),
     "moocore": ("pareto/indicators.py",),
     # faces of other libraries, a file each

@@ -396,6 +396,25 @@ def test_a_study_that_was_read_goes_on(tmp_path: Any) -> None:
         read_optuna(theirs._storage, "full", tmp_path / "ours.db", "mine", method=TPE(startup=10), key=3)
 
 
+def test_a_storage_or_a_study_that_is_not_there_is_named_and_not_made(tmp_path: Any) -> None:
+    file, url = tmp_path / "theirs.db", f"sqlite:///{tmp_path / 'theirs.db'}"
+    with pytest.raises(InvalidValue, match=r"there is no file .*theirs.db"):
+        read_optuna(url, "full")
+    assert not file.exists()
+    with pytest.raises(InvalidValue, match=r"a storage of Optuna's is a URL, got .*write 'sqlite:///"):
+        read_optuna(str(file))
+    storage = optuna.storages.RDBStorage(url)
+    with pytest.raises(InvalidValue, match=r"there is no study of Optuna in 'sqlite:///.*theirs.db'"):
+        read_optuna(url)
+    for name in ("one", "two"):
+        optuna.create_study(study_name=name, storage=storage).add_trial(optuna.create_trial(value=1.0))
+    with pytest.raises(InvalidValue, match="has 2 studies; write study_name=, one of 'one', 'two'"):
+        read_optuna(url)
+    with pytest.raises(InvalidValue, match="the storage has no study 'three'; write study_name="):
+        read_optuna(storage, "three")
+    assert read_optuna(url, "two").best.value == 1.0
+
+
 def _ours(trial: Trial) -> float:
     x, kind = trial.float("x", -5, 5), trial.choice("kind", "a", "b", None)
     trial.constraint(x - 2)

@@ -407,6 +407,7 @@ def test_what_may_stand_in_a_space() -> None:
         "j": When("i", tree, Float(0, 1)),
         "k": When("h", ((1, 2),), When("i", (tree,), Int(1, 2))),
         "l": [1, True],
+        "m": [None, {0: 1, 1: 2}, {"weight": 3}],
     }
     found = translated(given)
     leaves = found.space.root.arguments()[0][0]
@@ -423,6 +424,8 @@ def test_what_may_stand_in_a_space() -> None:
     assert {type(p["e"]) for p in params} == {int}
     assert scipy.stats.kstest([p["d"] for p in params], "norm").pvalue > 0.01
     assert {p["l"] is True for p in params} == {True, False}
+    assert {str(p["m"]) for p in params} == {"None", "{0: 1, 1: 2}", "{'weight': 3}"}
+    assert not any("__" in name for p in params for name in p)
 
 
 def test_spaces_within_spaces_are_parameters_of_parts() -> None:

@@ -15,9 +15,14 @@ from descend.cli import main
 from descend.direct.filling import Uniform
 from descend.log import Store
 from descend.log.row import Row
+from descend.space import Choice, Float, Space
 from descend.study import Study
 
 RED = "\x1b[31mred"
+
+
+class Own(Uniform):
+    """A method that descend does not know."""
 
 
 def objective(trial):
@@ -179,6 +184,44 @@ def test_a_log_of_minimize_is_shown_too(descend, tmp_path) -> None:
     assert "best         0.0, trial 4" in out
     assert descend("plot", path, "-o", tmp_path / "slice.png", "--figure", "slice")[0] == 0
     assert descend("report", path, "-o", tmp_path / "runs.html")[0] == 0
+
+
+def test_a_study_whose_method_only_its_user_has_is_shown(descend, tmp_path) -> None:
+    space = Space(x=Float(0, 1), opt=Space(kind=Choice("a", ("b", 1)))).where(lambda point: point["x"] < 0.9)
+    with Study(tmp_path / "own.db", space=space, method=Own()) as study:
+        study.run(lambda trial: trial["x"], trials=5)
+        best = study.best
+    status, out, err = descend("show", tmp_path / "own.db")
+    assert (status, err) == (0, "")
+    assert f"method       {Own()!r}\n" in out
+    assert f"parameters   {json.dumps(best.params)}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--help",), 0, "dashboard"),
+        (("show", "--help"), 0, "descend show tune.db"),
+        (("minimize", "--help"), 0, "--float"),
+        (("show", "{file}"), 0, "second one"),
+        (("show", "{file}", "first"), 0, "best  "),
+        (("show", "{file}", "third"), 2, "has no study 'third'"),
+        (("plot", "nothing.db", "-o", "a.png"), 2, "there is no file nothing.db"),
+        (("report", "nothing.db"), 2, "there is no file nothing.db"),
+        (("show", "nothing.db"), 2, "there is no file nothing.db"),
+        (("show",), 2, "Missing argument"),
+    ],
+)
+def test_who_only_looks_waits_for_nothing_heavy(file, tmp_path, words, status, said) -> None:
+    heavy = {"torch", "numpy", "matplotlib", "plotly", "sklearn", "pandas", "rich.live"}
+    script = (
+        "import atexit, sys; from descend.cli import main; "
+        f"atexit.register(lambda: print('loaded', *sorted({heavy!r} & set(sys.modules)))); main()"
+    )
+    call = [sys.executable, "-c", script, *(word.format(file=file) for word in words)]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert said in done.stdout + done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (status, "loaded"), done.stderr
 
 
 def test_the_dashboard_serves_until_it_is_told_to_end(file) -> None:

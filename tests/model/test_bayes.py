@@ -313,7 +313,7 @@ def test_a_design_takes_the_few_values_of_a_coordinate_in_turn():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"startup": 0}, {"draws": -1}, {"limit": 3}, {"warp": None}, {"trust": 1}, {"curious": "no"}]
+    "wrong", [{"startup": 0}, {"draws": -1}, {"limit": 3}, {"warp": None}, {"trust": 1}, {"curious": "no"}, {"bend": 1}]
 )
 def test_wrong_hyperparameters_are_refused(wrong):
     name, value = next(iter(wrong.items()))

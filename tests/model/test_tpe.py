@@ -265,15 +265,51 @@ def test_it_solves_branin_and_joint_kernels_know_a_valley():
 def test_the_halves_are_weighted_by_rank():
     cube = cube_of((0, 3), [False, True])
     us = cube.centre(points(8, 2)).numpy()
-    known = _Known(us, None, np.array([-1, 2, -1, 0, 1, -1, -1, -1]))
-    good, bad = (TPE(prior=0.5)._half(Axes.of(cube), known, half) for half in (True, False))
+    known = _Known(us, None, np.array([1, 3, 4]), np.array([2, 0, 1]))
+    method, axes = TPE(prior=0.5), Axes.of(cube)
+    good, bad = method._likely(axes, known), method._unlikely(axes, known)
     ranked = np.log([4 / 3, 4, 2])
     np.testing.assert_allclose(good.weights, np.append(ranked / ranked.mean(), 0.5) / 3.5)
-    np.testing.assert_allclose(bad.weights, np.append(np.ones(5), 0.5) / 5.5)
+    np.testing.assert_allclose(bad.weights, np.array([1, 0, 1, 0, 0, 1, 1, 1, 0.5]) / 5.5)
     assert np.array_equal(good.centres, us[[1, 3, 4]])
+    assert np.array_equal(bad.centres, us)
     spread = math.sqrt((3 * us[[1, 3, 4], 0].var() + 0.7 / 12) / 3.7)
     np.testing.assert_allclose(good.widths, [0.65 * 3 ** (-1 / 6) * spread, 3 / (2 * 4 + 3)])
     np.testing.assert_allclose(bad.widths, [0.1 * 5 ** (-1 / 6), 3 / (2 * 6 + 3)])
+
+
+def test_the_halves_of_a_conditional_space_count_what_is_there():
+    """Widths from the numbers of points that have a coordinate, and the halves of one coordinate from these alone."""
+    cube = cube_of((0, 0))
+    us, there = points(7, 2).numpy(), np.array([[1, 1], [1, 0], [1, 1], [1, 0], [1, 1], [1, 0], [1, 1]], dtype=bool)
+    known = _Known(us, there, np.array([0, 1, 4]), np.array([1, 2, 0]))
+    method, axes = TPE(), Axes.of(cube)
+    good, bad = method._likely(axes, known), method._unlikely(axes, known)
+    np.testing.assert_allclose(bad.widths, 0.1 * np.array([4.0, 2.0]) ** (-1 / (6 / 4 + 4)))
+    spread = np.sqrt((np.array([3, 2]) * [us[[0, 1, 4], 0].var(), us[[0, 4], 1].var()] + 0.7 / 12) / [3.7, 2.7])
+    np.testing.assert_allclose(good.widths, 0.65 * np.array([3.0, 2.0]) ** (-1 / (5 / 3 + 4)) * spread)
+    second = known.only(1)
+    assert np.array_equal(second.us, us[[0, 2, 4, 6], 1:])
+    assert (second.good.tolist(), second.ranks.tolist()) == ([0, 2], [1, 0])
+
+
+def test_what_is_kept_of_the_good_points_is_theirs():
+    """Of other values, of other coordinates that are there, of other ranks or of another prior there is another one."""
+    cube = cube_of((0, 0))
+    axes, us = Axes.of(cube), points(6, 2).numpy()
+    there = np.ones((6, 2), dtype=bool)
+    there[1, 1] = False
+    good, ranks = np.array([1, 3, 4]), np.array([2, 0, 1])
+    every = [
+        TPE()._likely(axes, _Known(us, None, good, ranks)),
+        TPE()._likely(axes, _Known(1 - us, None, good, ranks)),
+        TPE()._likely(axes, _Known(us, there, good, ranks)),
+        TPE()._likely(axes, _Known(us, None, good, ranks[::-1])),
+        TPE(prior=3)._likely(axes, _Known(us, None, good, ranks)),
+    ]
+    xs = points(4, 2, 1).numpy()
+    assert len({tuple(each.log_density(xs).tolist()) for each in every}) == 5
+    assert TPE()._likely(axes, _Known(us.copy(), None, good, ranks)) is every[0]
 
 
 def test_leaders_of_several_objectives():

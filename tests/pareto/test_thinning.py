@@ -50,7 +50,7 @@ def test_two_objectives_lose_one_point_at_a_time() -> None:
         assert thinning.by_area(values, 15).tolist() == one_at_a_time(values, 15, area)
 
 
-@pytest.mark.parametrize(("n", "m", "k"), [(60, 3, 25), (60, 3, 5), (12, 5, 6)])
+@pytest.mark.parametrize(("n", "m", "k"), [(60, 3, 25), (60, 3, 5), (12, 5, 6), (150, 2, 6)])
 def test_more_objectives_lose_the_point_whose_neighbours_are_nearest(n: int, m: int, k: int) -> None:
     for seed in range(3):
         values = sphere(n, seed, m)

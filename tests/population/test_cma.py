@@ -69,8 +69,12 @@ def solve(
 @pytest.mark.parametrize("contract", [*search.CONTRACTS, search.looks_at_ranks_only], ids=lambda c: c.__name__)
 @pytest.mark.parametrize(
     "method",
-    [CMAES(), CMAES(covariance="separable"), CMAES(covariance="limited"), CMAES(elitist=True), CMAES(lr_adapt=True)],
-    ids=["full", "separable", "limited", "elitist", "lr_adapt"],
+    [
+        *(CMAES(covariance=name) for name in ("full", "separable", "restricted", "limited")),
+        CMAES(elitist=True),
+        CMAES(lr_adapt=True),
+    ],
+    ids=["full", "separable", "restricted", "limited", "elitist", "lr_adapt"],
 )
 def test_it_keeps(method: CMAES, contract: Callable[..., None]) -> None:
     contract(method)
@@ -149,7 +153,7 @@ def test_negative_weights_shorten_an_ellipsoid() -> None:
     assert with_them < 0.85 * without  # 2200 and 3000
 
 
-@pytest.mark.parametrize("covariance", ["full", "separable", "limited"])
+@pytest.mark.parametrize("covariance", ["full", "separable", "restricted", "limited"])
 def test_a_shift_changes_nothing(covariance: str) -> None:
     """By a power of two, so that not even a rounding differs much."""
     method, shift = CMAES(covariance=covariance), 1024.0
@@ -201,7 +205,8 @@ def test_a_minimum_at_the_edge_of_the_box(kind: str) -> None:
 
 
 def test_a_saved_state_goes_on_bit_for_bit() -> None:
-    for method in (CMAES(), CMAES(covariance="separable"), CMAES(covariance="limited"), CMAES(lr_adapt=True)):
+    names = ("full", "separable", "restricted", "limited")
+    for method in (*(CMAES(covariance=name) for name in names), CMAES(lr_adapt=True)):
         state = method.init(torch.full((4,), 12.0, dtype=DOUBLE), Key(2), box(10, 20, 4))
         for turn in range(25):
             state, xs = method.ask(state, 3 if turn % 4 == 1 else None)

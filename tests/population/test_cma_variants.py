@@ -17,6 +17,7 @@ from descend.population.cma_update import begin
 from descend.population.covariance import Covariance, Full, Separable
 from descend.population.limited_memory import LimitedMemory
 from descend.population.margin import keep_alive, read
+from descend.population.restricted import Restricted
 from descend.population.uncertainty import Uncertainty
 from descend.space.domain import Domain
 from descend.tree import from_plain, same, to_plain
@@ -209,7 +210,9 @@ def test_adaptive_rates_go_on_where_noise_stops_default_ones() -> None:
     assert distances[0] < 0.6 * distances[1]
 
 
-@pytest.mark.parametrize("family", [Full(), Separable(), LimitedMemory(6)], ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize(
+    "family", [Full(), Separable(), Restricted(3), LimitedMemory(6)], ids=lambda f: type(f).__name__
+)
 def test_what_is_drawn_can_be_undone(family: Covariance) -> None:
     """Also for points that were never drawn; and the deviations are those of the drawn steps."""
     d = 12

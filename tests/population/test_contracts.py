@@ -47,6 +47,7 @@ HOLDS = Constraint(lambda x: -1.0)
 METHODS: dict[str, AskTell[Any]] = {
     "CMAES": CMAES(),
     "CMAES separable": CMAES(covariance="separable"),
+    "CMAES restricted": CMAES(covariance="restricted"),
     "CMAES elitist": CMAES(elitist=True),
     "CMAES learning rates": CMAES(lr_adapt=True),
     "Restarts": Restarts(CMAES()),
@@ -72,14 +73,24 @@ METHODS: dict[str, AskTell[Any]] = {
     "Sobol": Sobol(),
     "Halton": Halton(),
 }
-COMPARES = ["CMAES", "CMAES separable", "OnePlusOne", "XNES", "SNES", "CrossEntropy", "ParticleSwarm", "NelderMead"]
+COMPARES = [
+    "CMAES",
+    "CMAES separable",
+    "CMAES restricted",
+    "OnePlusOne",
+    "XNES",
+    "SNES",
+    "CrossEntropy",
+    "ParticleSwarm",
+    "NelderMead",
+]
 
 # Evaluations for a shifted, uneven bowl in [10, 20]^5, to a millionth of the start: about twice what key 0 takes.
 BUDGETS = {
-    "CMAES": 900, "CMAES separable": 900, "CMAES elitist": 900, "CMAES learning rates": 4500, "Restarts": 1100,
-    "Racing": 1100, "OnePlusOne": 600, "XNES": 2400, "SNES": 1600, "PGPE": 4500, "CRFMNES": 900, "CrossEntropy": 12_000,
-    "DifferentialEvolution": 2400, "ParticleSwarm": 5000, "NelderMead": 600, "PatternSearch": 800, "Powell": 200,
-    "RotatingCoordinates": 400, "CoordinateSearch": 200,
+    "CMAES": 900, "CMAES separable": 900, "CMAES restricted": 900, "CMAES elitist": 900, "CMAES learning rates": 4500,
+    "Restarts": 1100, "Racing": 1100, "OnePlusOne": 600, "XNES": 2400, "SNES": 1600, "PGPE": 4500, "CRFMNES": 900,
+    "CrossEntropy": 12_000, "DifferentialEvolution": 2400, "ParticleSwarm": 5000, "NelderMead": 600,
+    "PatternSearch": 800, "Powell": 200, "RotatingCoordinates": 400, "CoordinateSearch": 200,
 }  # fmt: skip
 
 # A space of its own kind: permutations, a budget as a coordinate, finitely many points, residuals. Tried elsewhere.

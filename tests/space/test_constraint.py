@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +29,19 @@ def test_linear() -> None:
     assert (high.name, high.upper) == ("1 a + 2 b + -4 opt.beta + 7 absent", 8)
     assert len(linear({"a": 1}, upper=3)) == len(linear({"a": 1}, lower=3)) == 1
     assert hash(Linear({"a": 1})) == hash(Linear({"a": 1}))
+
+
+@pytest.mark.parametrize("point", [torch.ones(2), np.ones(2), [1.0, 1.0]])
+def test_linear_refuses_points_without_names(point: object) -> None:
+    # in a list or an array no name is found, so that the constraint would silently hold everywhere
+    with pytest.raises(InvalidValue, match=r"by name, and got the point .* give the space"):
+        Constraint(Linear({"x[0]": 1.0}), 0.5).excess(point)
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], "v"])
+def test_linear_refuses_what_is_no_number(value: object) -> None:
+    with pytest.raises(InvalidValue, match="weighs numbers, and b is"):
+        Linear({"b": 1.0})({"b": value})
 
 
 @pytest.mark.parametrize(

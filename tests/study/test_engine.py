@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from descend.direct.filling import Uniform
-from descend.errors import StateMismatch
+from descend.direct.grid import Grid
+from descend.errors import InvalidValue, StateMismatch
 from descend.key import Key
 from descend.log import Memory
 from descend.model.tpe import TPE
@@ -80,7 +81,8 @@ def test_whoever_is_slower_asks_as_if_he_had_not_asked(method: Any, space: Space
         while len(open_) > 4:
             study, trial = open_.pop(step % 2)
             tell(study, trial)
-    assert asked == 30 + 15
+    if space is None or not isinstance(method, Uniform):  # points that wait for nothing are asked for in another way
+        assert asked == 30 + 15
     replayed(first)
     replayed(second)
     first.close()
@@ -208,3 +210,50 @@ def test_what_was_added_before_it_was_defined_is_taken_for_what_it_is() -> None:
     study.run(lambda trial: trial.float("y", 0, 1) + trial.choice("kind", "a", "b", "z").count("a"), trials=10)
     assert [record.state for record in study.trials] == ["done"] * 32
     assert study.trials[-1].params.keys() == {"y", "kind"}
+
+
+def whole(study: Study) -> list[Any]:
+    return [(trial.number, trial.params) for trial in study.trials]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_points_that_wait_for_nothing_are_asked_for_without_looking(seed: int, tmp_path: Path) -> None:
+    """Three at once who do not read what the others do: a fourth who compares everything finds it right."""
+    path, key = tmp_path / "s.db", Key(seed)
+    space = Space(x=Float(0, 1), n=Int(1, 9))
+    studies = [Study(path, "s", space=space, method=Uniform(), key=7) for _ in range(3)]
+    asked: list[tuple[Study, Trial]] = []
+    for i, (who, what) in enumerate(key.integers(0, 12, 150, 2).tolist()):
+        study = studies[who % 3]
+        if what == 0:
+            study.enqueue({"x": 0.5})
+        elif what == 1:
+            study.add({"x": 0.25, "n": 3}, i)
+        elif what == 2:
+            asked.append((study, study.ask({"n": 5})))
+        elif what < 8 or not asked:
+            asked.append((study, study.ask()))
+        else:
+            one, trial = asked.pop(who % len(asked))
+            one.tell(trial, float(i))
+    trials = studies[0].trials
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    alone = Study(space=space, method=Uniform(), key=7)
+    points = [alone.ask().params for _ in trials]
+    made = [trial for trial in trials if trial.origin == "asked"]
+    assert [trial.params["x"] for trial in made] == [point["x"] for point in points[: len(made)]]
+    assert len(made) > 40
+    Study(path, "s").ask()  # who opens it compares all with the method
+
+
+def test_a_grid_is_asked_once_by_all_together(tmp_path: Path) -> None:
+    space = Space(x=Float(0, 1), n=Int(1, 5))
+    studies = [Study(tmp_path / "s.db", "s", space=space, method=Grid(steps=4), key=0) for _ in range(3)]
+    for i in range(20):
+        study = studies[i * i % 3]
+        study.tell(study.ask(), 0.0)
+    points = [tuple(trial.params.values()) for trial in studies[0].trials]
+    assert len({*points}) == 20
+    for study in studies:
+        with pytest.raises(InvalidValue, match="nothing left to ask"):
+            study.ask()

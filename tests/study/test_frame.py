@@ -7,7 +7,8 @@ import torch
 from descend.errors import InvalidValue
 from descend.key import Key
 from descend.space import Array, Bool, Choice, Float, Int, Ordinal, Permutation, Simplex, Space, When, as_space
-from descend.study.frame import Frame, plain, unplain
+from descend.study.frame import Frame
+from descend.study.plain import plain, unplain
 from descend.study.quick import coordinate_of, value_of
 
 PLAIN = Space(

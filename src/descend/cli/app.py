@@ -1,4 +1,7 @@
-"""The commands and their options. What is typed wrongly gets a sentence on the standard error and exit status 2."""
+"""The commands and their options. What is typed wrongly gets a sentence on the standard error and exit status 2.
+
+What a command needs is imported where it begins, so that those that need no torch do not wait for it.
+"""
 
 import math
 import signal
@@ -7,14 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from descend.cli.session import INTERRUPTED, Job, Outside, run
-from descend.cli.show import say
+from descend.cli.show import INTERRUPTED, say
 from descend.cli.studies import register
-from descend.cli.words import Parameters, pairs, read_space
 from descend.errors import DescendError, InvalidValue
-from descend.oracle.reading import ExitCode, Json, LastLine, Reading, Regex
-from descend.run.drive import Limits
-from descend.space import Space
 
 __all__ = ["app", "main", "minimize"]
 
@@ -104,15 +102,19 @@ def minimize(
     descend minimize model.py:loss --float lr=1e-5:1 --log lr --choice kernel=rbf,poly --workers 4
     """
     _check(workers, time_limit, study, method)
-    words = Parameters(float_, int_, choice, ordinal, bool_, log, logit, step)
     goal = None if target is None else -target if maximize else target
-    outside = Outside(_reading(json, regex, exit_code), pairs("--env", "NAME=TEXT", env), stdin, directory, keep)
-    job = Job(
-        objective, _space(words, space), Limits(evaluations, seconds, goal),
-        method or f"Portfolio(workers={workers})", seed, outside, workers, time_limit, study, maximize, quiet,
-        chosen=method is None,
-    )  # fmt: skip
     try:
+        from descend.cli.session import Job, Outside, reading, run
+        from descend.cli.words import Parameters, pairs, space_of
+        from descend.run.drive import Limits
+
+        words = Parameters(float_, int_, choice, ordinal, bool_, log, logit, step)
+        outside = Outside(reading(json, regex, exit_code), pairs("--env", "NAME=TEXT", env), stdin, directory, keep)
+        job = Job(
+            objective, space_of(words, space), Limits(evaluations, seconds, goal),
+            method or f"Portfolio(workers={workers})", seed, outside, workers, time_limit, study, maximize, quiet,
+            chosen=method is None,
+        )  # fmt: skip
         status = run(job)
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -148,24 +150,3 @@ def _check(workers: int, time_limit: float | None, study: str | None, method: st
     for option, text, example in (("--study", study, "runs.db"), ("--method", method, "CMAES")):
         if text is not None and not text.strip():
             raise InvalidValue(f"{option} {text!r} names nothing; write {option} {example}, or leave it out")
-
-
-def _space(words: Parameters, path: str | None) -> Space:
-    if path is None:
-        return words.space()
-    if words != Parameters([], [], [], [], [], [], [], []):
-        raise InvalidValue("--space holds all parameters; leave the options for single ones out")
-    return read_space(path)
-
-
-def _reading(json: str | None, regex: str | None, exit_code: bool) -> Reading:
-    found: list[Reading] = []
-    if json is not None:
-        found.append(Json(json))
-    if regex is not None:
-        found.append(Regex(regex))
-    if exit_code:
-        found.append(ExitCode())
-    if len(found) > 1:
-        raise InvalidValue("--json, --regex and --exit-code each say where the loss is; write one of them")
-    return found[0] if found else LastLine()

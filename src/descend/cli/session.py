@@ -9,14 +9,15 @@ from itertools import count
 from typing import Any
 
 from descend.cli.objective import FileFunction
-from descend.cli.show import Screen, say, summary
+from descend.cli.screen import Screen
+from descend.cli.show import INTERRUPTED, say, summary
 from descend.errors import DescendError, InvalidValue, StateMismatch
 from descend.key import Key
 from descend.log import Log, Store
 from descend.log.heart import Heart
 from descend.log.owner import here
 from descend.oracle.command import Command
-from descend.oracle.reading import LastLine, Reading
+from descend.oracle.reading import ExitCode, Json, LastLine, Reading, Regex
 from descend.run.ask_tell import AskTell
 from descend.run.drive import Limits, Numbered, drive
 from descend.run.execute import Processes, Serial, Threads
@@ -24,10 +25,7 @@ from descend.run.named import from_text
 from descend.run.recorded import LEASE, Recorded
 from descend.space import Space
 
-__all__ = ["INTERRUPTED", "Job", "Outside", "run"]
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
+__all__ = ["Job", "Outside", "reading", "run"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,24 @@ class Outside:
     stdin: str | None = None
     directory: str | None = None
     keep: bool = False
+
+
+def reading(json: str | None, regex: str | None, exit_code: bool) -> Reading:
+    """Where the loss is, which one option at most says: in the last line if none does.
+
+    Raises:
+        InvalidValue: several say it.
+    """
+    found: list[Reading] = []
+    if json is not None:
+        found.append(Json(json))
+    if regex is not None:
+        found.append(Regex(regex))
+    if exit_code:
+        found.append(ExitCode())
+    if len(found) > 1:
+        raise InvalidValue("--json, --regex and --exit-code each say where the loss is; write one of them")
+    return found[0] if found else LastLine()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The commands about studies that have been run: show, plot, report, dashboard. None of them writes into a study."""
+"""The commands about studies that have been run: show, plot, report, dashboard. None of them writes into a study.
+
+`show` needs no torch; what the others need is imported once the file is known to be one of studies.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import typer
 
 from descend.cli.show import say, study_lines, study_rows
 from descend.errors import InvalidValue
+from descend.log.store import Store
+from descend.study.glance import Glance
 
 __all__ = ["dashboard", "plot", "register", "report", "show"]
 
@@ -41,7 +46,8 @@ def show(file: _Path, name: _Name = None) -> None:
     descend show tune.db
     descend show tune.db "my study"
     """
-    with _studies(file, name) as studies:
+    with _opened(file, name) as (store, names):
+        studies = [Glance(store.open(each)) for each in names]
         if len(studies) == 1:
             study_lines(studies[0])
         else:
@@ -57,11 +63,11 @@ def plot(
     descend plot tune.db -o tune.png
     descend plot tune.db "my study" --figure importance -o importance.svg
     """
-    from descend.plot.study.plots import check_figure, drawn, figure_of
-    from descend.plot.study.view import View
-
-    check_figure(figure)
     with _studies(file, name) as studies:
+        from descend.plot.study.plots import check_figure, drawn, figure_of
+        from descend.plot.study.view import View
+
+        check_figure(figure)
         made = figure_of(View.of(_only(file, studies)), figure, objective)
     if Path(output).suffix.lower() in (".html", ".htm"):
         with _writing(output):
@@ -79,13 +85,13 @@ def report(file: _Path, output: _Output = "report.html", name: _Name = None) -> 
     \b
     descend report tune.db -o tune.html
     """
-    from descend.board.report import report as written
-
     with _studies(file, name) as studies:
         if len(studies) > _MOST:
             raise InvalidValue(
                 f"{file} has {len(studies)} studies, too many for a page; write the name of one behind it"
             )
+        from descend.board.report import report as written
+
         path = written(studies, output)
     say(f"{path} is written; it needs plotly.min.js beside it")
 
@@ -107,26 +113,37 @@ def dashboard(
 
 
 @contextmanager
-def _studies(file: str, name: str | None) -> Iterator[list[Any]]:
-    """The study of this name, or all that are in the file, open for reading.
+def _opened(file: str, name: str | None) -> Iterator[tuple[Store, list[str]]]:
+    """A file, open for reading, and this name, or those of all studies in it.
 
     Raises:
         InvalidValue: there is no such file, it is no study's, or there is no study in it.
     """
-    from descend.log import Store
-    from descend.study import Study
-
     if "://" not in file and not Path(file).exists():
         raise InvalidValue(f"there is no file {file}; write the path of a study that has been run")
     with Store(file, readonly=True) as store:
         names = store.names()
-    if not names:
-        raise InvalidValue(f"there is no study in {file} yet; run one first")
-    if name is not None and name not in names:
-        raise InvalidValue(f"{file} has no study {name!r}; there are {', '.join(map(repr, names))}")
+        if not names:
+            raise InvalidValue(f"there is no study in {file} yet; run one first")
+        if name is not None and name not in names:
+            raise InvalidValue(f"{file} has no study {name!r}; there are {', '.join(map(repr, names))}")
+        yield store, names if name is None else [name]
+
+
+@contextmanager
+def _studies(file: str, name: str | None) -> Iterator[list[Any]]:
+    """The study of this name, or all that are in the file, open for reading.
+
+    Raises:
+        InvalidValue: as of `_opened`.
+    """
+    with _opened(file, name) as (_, names):
+        pass
+    from descend.study import Study
+
     studies: list[Any] = []
     try:
-        for each in names if name is None else [name]:
+        for each in names:
             studies.append(Study(file, each, readonly=True))
         yield studies
     finally:

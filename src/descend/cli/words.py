@@ -8,7 +8,7 @@ from typing import Any
 from descend.errors import InvalidValue
 from descend.space import Bool, Choice, Float, Int, Leaf, Ordinal, Space
 
-__all__ = ["Parameters", "pairs", "read_space"]
+__all__ = ["Parameters", "pairs", "space_of"]
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,16 @@ class Parameters:
         return Int(int(low), int(high), log=log) if step is None else Int(int(low), int(high), log, _whole(step))
 
 
-def read_space(path: str) -> Space:
-    """The space that a file holds as JSON, as `Space.to_json` writes it.
+def space_of(words: Parameters, path: str | None) -> Space:
+    """The space that words describe, or that a file holds as JSON, as `Space.to_json` writes it.
 
     Raises:
-        InvalidValue: there is no such file, or no space in it.
+        InvalidValue: as of `Parameters.space`; there are words and a file; there is no such file, or no space in it.
     """
+    if path is None:
+        return words.space()
+    if words != Parameters([], [], [], [], [], [], [], []):
+        raise InvalidValue("--space holds all parameters; leave the options for single ones out")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -197,6 +197,8 @@ class Sqlite(Database):
                     f"{self.shown} cannot be written: {error}; open it with readonly=True to look at it"
                 )
             case sqlite3.SQLITE_CANTOPEN:
+                if self.path.parent.is_dir() and not self.path.exists():
+                    return InvalidValue(f"there is no file {self.shown}; see how it is written")
                 return InvalidValue(f"{self.shown} cannot be opened: {error}; does its folder exist?")
         return StoreFailed(f"{self.shown}: {error}")
 

@@ -85,6 +85,30 @@ class Log:
         self._check_there()
         return False
 
+    def ask_ahead(
+        self, number: int, after: int, proposals: Sequence[str], owner: str, lease_seconds: float,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> int | None:  # fmt: skip
+        """Add the next trial, whichever of the numbers from `number` on it has, without looking first who was quicker.
+
+        Args:
+            number: of the trial that the first proposal is for.
+            proposals: for it and for those after it, as `descend.log.text.encoded` writes them; at most
+                `descend.log.statements.AHEAD`.
+            after, owner, lease_seconds, attributes: as of `ask`.
+
+        Returns:
+            Its number; None if the next one is not among them, if trials from `number` on were not all asked for, or
+            if one is queued.
+        """
+        texts = {f"p{i}": proposals[i] if i < len(proposals) else None for i in range(statements.AHEAD)}
+        values = {
+            "number": number, "count": len(proposals), "after": after, "attributes": encoded(attributes), **texts,
+            **self._leased(owner, lease_seconds),
+        }  # fmt: skip
+        found = self._write(statements.ASK_AHEAD, values)
+        return found[0][0] if found else None
+
     def claim(self, owner: str, lease_seconds: float, limit: int = 3) -> Row | None:
         """Begin the oldest trial that is queued or whose owner has died; None if there is none.
 

@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-__all__ = ["FINISHED", "STATES", "Clock", "Durability", "Report", "Row", "Worker", "workers_of"]
+from descend.errors import InvalidValue
+
+__all__ = ["FINISHED", "STATES", "Clock", "Durability", "Report", "Row", "Worker", "check_durability", "workers_of"]
 
 STATES = ("queued", "running", "done", "pruned", "failed")
 """In the order in which a trial goes through them."""
@@ -64,6 +66,16 @@ class Worker(NamedTuple):
     owner: str
     seen: float
     running: tuple[int, ...]
+
+
+def check_durability(durability: Any) -> None:
+    """Refuse what is no `Durability`.
+
+    Raises:
+        InvalidValue: a sentence with what to write.
+    """
+    if durability not in get_args(Durability):
+        raise InvalidValue(f'durability is {durability!r}; write "process" or "power"')
 
 
 def workers_of(running: Iterable[tuple[str, float, int]]) -> list[Worker]:

@@ -5,8 +5,8 @@ because whoever writes does so alone.
 """
 
 __all__ = [
-    "ADD", "ASK", "CHANGES", "CLAIM", "COPIED", "DEFINE", "DEFINITIONS", "ENQUEUE", "FORGET", "GIVE_UP", "HELD", "NOTE",
-    "QUEUED", "RELEASE", "RENEW", "REPORT", "REPORTS", "TELL", "TRIAL", "WORKERS",
+    "ADD", "AHEAD", "ASK", "ASK_AHEAD", "CHANGES", "CLAIM", "COPIED", "DEFINE", "DEFINITIONS", "ENQUEUE", "FORGET",
+    "GIVE_UP", "HELD", "NOTE", "QUEUED", "RELEASE", "RENEW", "REPORT", "REPORTS", "TELL", "TRIAL", "WORKERS",
 ]  # fmt: skip
 
 TRIAL = (
@@ -27,6 +27,22 @@ INSERT INTO trials
     (study, number, state, origin, proposal, after, attributes, owner, lease, seen, attempts, began, version)
 SELECT :study, :number, 'running', 'asked', :proposal, :after, :attributes, :owner, :lease, :now, 1, :now, {_VERSION}
 WHERE {_NUMBER} = :number
+RETURNING number
+"""
+AHEAD = 8
+"""For how many numbers `ASK_AHEAD` has proposals: p0, p1, ..."""
+
+_PROPOSAL = " ".join(f"WHEN {i} THEN :p{i}" for i in range(AHEAD))
+ASK_AHEAD = f"""
+WITH latest AS MATERIALIZED (SELECT {_NUMBER} AS next)
+INSERT INTO trials
+    (study, number, state, origin, proposal, after, attributes, owner, lease, seen, attempts, began, version)
+SELECT :study, next, 'running', 'asked', CASE next - :number {_PROPOSAL} END, :after, :attributes, :owner, :lease, :now,
+       1, :now, {_VERSION}
+FROM latest
+WHERE next >= :number AND next < :number + :count AND NOT EXISTS
+    (SELECT 1 FROM trials WHERE study = :study AND number >= :number AND origin <> 'asked')
+    AND NOT EXISTS (SELECT 1 FROM trials WHERE {_OPEN} 'queued')
 RETURNING number
 """
 ENQUEUE = f"""

@@ -11,7 +11,7 @@ from descend.errors import InvalidValue, StateMismatch
 from descend.log import statements
 from descend.log.log import Log
 from descend.log.migrate import prepare
-from descend.log.row import Clock, Durability
+from descend.log.row import Clock, Durability, check_durability
 from descend.log.text import encoded
 
 if TYPE_CHECKING:  # with it comes SQLAlchemy, which is needed when a store is opened
@@ -50,8 +50,7 @@ class Store:
     def __init__(
         self, path: str | Path, *, durability: Durability = "process", readonly: bool = False, clock: Clock = Clock()
     ) -> None:
-        if durability not in ("process", "power"):
-            raise InvalidValue(f'durability is {durability!r}; write "process" or "power"')
+        check_durability(durability)
         self._database, self._clock = _database(path, durability, readonly), clock
         try:
             prepare(self._database)

@@ -15,6 +15,7 @@ from descend.log.row import FINISHED, Row
 
 __all__ = ["changed", "decoded", "encoded", "numbers", "readable", "rows", "told", "uncollected"]
 
+_read = json.JSONDecoder().raw_decode
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _encode_header = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
@@ -117,8 +118,8 @@ def _row(
     """One row, for which all at once would take longer."""
     proposed = _plain(proposal)
     used = _plain(params) if params is not None else (proposed or {}) if state in FINISHED else {}
-    told = None if values is None else tuple(json.loads(values))
-    violated = () if violations is None else tuple(json.loads(violations))
+    told = None if values is None else tuple(_value(values))
+    violated = () if violations is None else tuple(_value(violations))
     noted = _plain(attributes) or {}
     return Row(number, state, origin, proposed, used, after, place, told, violated, error, noted, *rest)
 
@@ -126,8 +127,16 @@ def _row(
 def _plain(text: str | None) -> Any:
     if text is None:
         return None
-    value = json.loads(text)
+    value = _value(text)
     return _tuples(value) if "[" in text else value
+
+
+def _value(text: str) -> Any:
+    """One value, in half the time of `json.loads`, which looks for spaces that we do not write."""
+    value, end = _read(text)
+    if end != len(text):
+        raise ValueError("something stands behind it")
+    return value
 
 
 def _rows(columns: Sequence[Sequence[Any]]) -> list[Row]:

@@ -54,6 +54,9 @@ class Bayes(Modelled):
         draws: >= 0, how many likely models to average over (Hamiltonian Monte Carlo); default 0, the likeliest one.
         limit: >= 10, the most answers that a model is made from; default 1000. Of more, the best and the latest.
         curious: whether models become less sure of themselves while there is no progress; default True.
+        bend: whether numbers may be stretched at one end, or both, where losses are explained clearly better so (input
+            warping); default True, as most losses stay straight. Not where there is a region of trust, nor for
+            constraints. Choices, permutations, numbers of few values and conditional ones are never bent.
 
     Continuous, discrete, unordered and conditional coordinates, permutations, noise, failures, constraints, several
     objectives and several questions at once are welcome. An ask takes some 20 ms after 100 answers, and grows with the
@@ -79,13 +82,14 @@ class Bayes(Modelled):
     draws: int = 0
     limit: int = 1000
     curious: bool = True
+    bend: bool = True
 
     def __post_init__(self) -> None:
         if self.startup is not None:
             whole(self, "startup", self.startup, 1, 10)
         whole(self, "draws", self.draws, 0, 4)
         whole(self, "limit", self.limit, 10, 1000)
-        for name, value in (("warp", self.warp), ("curious", self.curious), ("trust", self.trust)):
+        for name, value in (("warp", self.warp), ("curious", self.curious), ("bend", self.bend), ("trust", self.trust)):
             if not isinstance(value, bool) and not (name == "trust" and value is None):
                 raise InvalidValue(f"Bayes needs True or False for {name}, got {value!r}; write Bayes({name}=True)")
 
@@ -149,8 +153,9 @@ class _Search:
         features, m = features_of(history.cube), history.values.shape[1]
         parts = PARTS if method.warp and m == 1 else PARTS[:1]
         draws, shorter = (method.draws, _shorter(history) if method.curious else 1.0) if m == 1 else (0, 1.0)
+        bend = method.bend and here is None
         losses = tuple(
-            believe(features, history, column, parts, draws, method.limit, shorter) for column in history.values.T
+            believe(features, history, column, parts, draws, method.limit, shorter, bend) for column in history.values.T
         )
         sides = sides_of(history.violations)
         others = tuple(believe(features, history, column, PARTS[:1], 0, method.limit) for column in sides.T)

@@ -16,6 +16,9 @@ from descend.pareto import sorting, thinning
 
 __all__ = ["leaders"]
 
+_FEW = 500
+"""Up to so many answers are sorted sooner than looked through for the best."""
+
 
 def leaders(values: np.ndarray, violations: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The places (j,) of the best k answers, or of fewer if others failed, and the rank (j,) of each.
@@ -61,11 +64,15 @@ def _by_values(values: np.ndarray, fit: np.ndarray, k: int) -> tuple[np.ndarray,
     """The best k of those that are fit (n,) bool, and their ranks."""
     if values.shape[1] > 1:
         return _fronts(values, np.flatnonzero(fit), k)
-    v = np.where(fit, values[:, 0], math.inf)
-    # those that are no worse than the k-th, which are few, and only they are sorted
-    near = np.flatnonzero(v <= np.partition(v, k - 1)[k - 1]) if k < len(v) else np.arange(len(v))
-    places = near[v[near].argsort(kind="stable")][:k]
-    places = places[fit[places]]
+    whole = bool(fit.all())
+    v = values[:, 0] if whole else np.where(fit, values[:, 0], math.inf)
+    if k < len(v) and len(v) > _FEW:  # those that are no worse than the k-th are few, and only they are sorted
+        near = np.flatnonzero(v <= np.partition(v, k - 1)[k - 1])
+        places = near[v[near].argsort(kind="stable")][:k]
+    else:
+        places = v.argsort(kind="stable")[:k]
+    if not whole:
+        places = places[fit[places]]
     return places, np.arange(len(places))
 
 

@@ -29,6 +29,12 @@ __all__ = ["Axes", "Parzen"]
 _FINE = 4096
 """From so many ordered cells on a kernel is divided by its integral, not by its sum over them."""
 
+_FEW = 32
+"""Integrals that are multiplied before their logarithm is taken, which is dearer: not so many that it underflows."""
+
+_SMALL = 1000
+"""So few exponentials take less time than a call of torch."""
+
 
 @dataclass(frozen=True, eq=False)
 class Axes:
@@ -92,11 +98,10 @@ class Axes:
         return us
 
 
-@dataclass(frozen=True, eq=False)
 class Parzen:
     """The mixture. All arrays are float64 unless noted.
 
-    Fields:
+    Args:
         axes: the kinds of the coordinates.
         centres: (n, d) in the cube, discrete coordinates in the middles of their cells.
         there: (n, d) bool, which coordinates the centres have; None if all.
@@ -110,91 +115,96 @@ class Parzen:
     [12.324, 0.819, 0.1]
     """
 
-    axes: Axes
-    centres: np.ndarray
-    there: np.ndarray | None
-    weights: np.ndarray
-    widths: np.ndarray
+    def __init__(
+        self, axes: Axes, centres: np.ndarray, there: np.ndarray | None, weights: np.ndarray, widths: np.ndarray
+    ) -> None:
+        self.axes, self.centres, self.there, self.weights, self.widths = axes, centres, there, weights, widths
+        scale = math.sqrt(0.5) / widths
+        if axes.named:
+            scale[axes.named] = 0.0  # distances mean nothing
+        n, d = centres.shape
+        sides = np.empty((2, d, n))  # how far it is to 0 and to 1 in units of s sqrt 2, and the integrals
+        np.multiply(centres.T, scale[:, None], out=sides[0])
+        np.subtract(scale[:, None], sides[0], out=sides[1])
+        self._scale, self._scaled, self._inside = scale, sides[0], _erf(sides)
 
     def log_density(self, xs: np.ndarray, there: np.ndarray | None = None) -> np.ndarray:
         """(c,) of points (c, d) in the middles of cells, of which there (c, d) bool says what they have; None: all."""
         if not len(self.centres):
             return np.zeros(len(xs))
-        scale, (n, d) = self._scale, self.centres.shape
-        # -(x - c)^2 / 2 s^2 and everything that is a function of x or of c alone, as one product of matrices
-        left, right = xs * scale, self._scaled
-        top = sum(map(self._bonus, self.axes.named))  # at least the highest logarithm, so that nothing overflows
-        if self.there is None:
-            top += float(self._peaks.max())
-            table, asked = np.empty((n, d + 2)), np.empty((len(xs), d + 2))
-            table[:, :d], table[:, d], table[:, d + 1] = right, self._peaks - top - _squares(right), 1.0
-            asked[:, :d], asked[:, d], asked[:, d + 1] = 2 * left, 1.0, -_squares(left)
-        else:
-            has, known = np.ones(xs.shape) if there is None else there, self.there
-            top += float(np.maximum(self._logs, 0.0).sum(1).max())
-            table = np.concatenate(
-                [right * known, (self._logs - right * right) * known, known, np.full((n, 1), -top)], 1
-            )
-            asked = np.concatenate([2 * left * has, has, -left * left * has, np.ones((len(xs), 1))], 1)
-        logs = asked @ table.T  # (c, n)
+        top, logs = self._whole(xs) if self.there is None else self._partial(xs, self.there, there)
         for j in self.axes.named:
-            logs += self._agreement(xs, there, j)
+            logs -= self._apart(xs, there, j)
+        even = float(self.weights[-1])
         with np.errstate(divide="ignore"):  # what is too far from every centre has the uniform share only
             near = np.log(_exp(logs) @ self.weights[:-1])
-            return np.logaddexp(near + top, np.log(self.weights[-1]))
+        return np.logaddexp(near, math.log(even) - top if even else -math.inf) + top
 
     def draw(self, u: np.ndarray) -> np.ndarray:
         """Points (c, d) of the mixture, from numbers u (c, d + 1) independent and uniform on [0, 1)."""
         n = len(self.centres)
         if not n:
             return self.axes.centre(u[:, 1:])
-        chosen = np.searchsorted(np.cumsum(self.weights[:-1]), u[:, 0], side="right")
+        chosen = self.weights[:-1].cumsum().searchsorted(u[:, 0], side="right")
         row, u = np.minimum(chosen, n - 1), u[:, 1:]
-        known = np.broadcast_to((chosen < n)[:, None], u.shape)
+        known = (chosen < n)[:, None]
         if self.there is not None:
             known = known & self.there[row]
-        c, s = self.centres[row], self.widths
-        low, high = _phi(np.stack([-c / s, (1 - c) / s]))
-        xs = np.clip(c + s * _quantile(low + u * (high - low)), 0.0, 1.0)
+        c, s, (below, above) = self.centres[row], self.widths, self._inside[:, :, row]
+        xs = c + s * math.sqrt(2) * _erfinv(u * (below + above).T - below.T)
+        xs = np.minimum(np.maximum(xs, 0.0), 1.0)
         for j in self.axes.stepped:
             xs[:, j] = self._step(self.axes.index(c, j), u[:, j], j)
         for j in self.axes.named:
             xs[:, j] = np.where(u[:, j] < s[j], u[:, j] / s[j], c[:, j])
         return self.axes.centre(np.where(known, xs, u))
 
-    @cached_property
-    def _scale(self) -> np.ndarray:
-        """(d,) 1 / (s sqrt 2), and 0 for coordinates in which distances mean nothing."""
-        return np.where(self.axes.unordered, 0.0, math.sqrt(0.5) / self.widths)
+    def _whole(self, xs: np.ndarray) -> tuple[float, np.ndarray]:
+        """The highest logarithm of a kernel, and by how much they are below it (c, n) at points (c, d), if these have
+        the values of all unordered coordinates: -(x - c)^2 / 2 s^2 and what there is at the centre."""
+        left, (top, rest) = xs * self._scale, self._rest
+        logs = (2 * left) @ self._scaled  # as a product of matrices
+        logs += rest
+        logs -= (left * left).sum(1, keepdims=True)
+        return top, logs
+
+    def _partial(self, xs: np.ndarray, known: np.ndarray, there: np.ndarray | None) -> tuple[float, np.ndarray]:
+        """The same where not all coordinates are there; the first number is at least so high."""
+        left, has, known = xs * self._scale, np.ones(xs.shape) if there is None else there, known.T
+        peaks = self._logs() * known
+        top = float(peaks.sum(0).max())
+        logs = (2 * left * has) @ (self._scaled * known)
+        logs += has @ (peaks - self._scaled * self._scaled * known) - top
+        logs -= (left * left * has) @ known
+        return top, logs
 
     @cached_property
-    def _scaled(self) -> np.ndarray:
-        return self.centres * self._scale
+    def _rest(self) -> tuple[float, np.ndarray]:
+        """The highest logarithm of a kernel, and (n,) what is a function of centres only in their differences to it."""
+        peaks = self._peaks()
+        top = float(peaks.max())
+        return top, peaks - top - (self._scaled * self._scaled).sum(0)
 
-    @cached_property
     def _peaks(self) -> np.ndarray:
-        """(n,): the sums of `_logs`."""
-        if len(self.axes.smooth) == len(self.widths):  # the usual case, quicker
-            return -(np.log(self._inside(slice(None))) @ np.ones(len(self.widths)))
-        return self._logs.sum(1)
+        """(n,) the logarithm of every kernel at its centre."""
+        if len(self.axes.discrete):
+            return self._logs().sum(0)
+        masses = (self._inside[0] + self._inside[1]) / self._scale[:, None]  # the usual case, quicker
+        some = np.log(np.multiply.reduceat(masses, range(0, len(masses), _FEW)))
+        return len(masses) * math.log(2 / math.sqrt(math.pi)) - some.sum(0)
 
-    @cached_property
     def _logs(self) -> np.ndarray:
-        """(n, d): the logarithm of every factor at its centre; of one without an order, of that in another cell."""
-        logs = np.empty_like(self.centres)
-        if self.axes.smooth:
-            logs[:, self.axes.smooth] = -np.log(self._inside(self.axes.smooth))
+        """(d, n) the logarithm of every factor at its centre; none is below 0."""
+        logs, some = np.empty_like(self._scaled), self.axes.smooth
+        if some:
+            inside = self._inside[0, some] + self._inside[1, some]
+            logs[some] = np.log(self._scale[some, None] * (2 / math.sqrt(math.pi)) / inside)
         for j in self.axes.stepped:
             k, tails, place = int(self.axes.cells[j]), self._tails(j), self.axes.index(self.centres, j)
-            logs[:, j] = np.log(k / (tails[place] + tails[k - 1 - place] - 1.0))
+            logs[j] = np.log(k / (tails[place] + tails[k - 1 - place] - 1.0))
         for j in self.axes.named:
-            logs[:, j] = math.log(self.widths[j])
+            logs[j] = math.log(self.widths[j]) + self._bonus(j)
         return logs
-
-    def _inside(self, which: slice | list[int]) -> np.ndarray:
-        """The integrals of exp(-(x - c)^2 / 2 s^2) over [0, 1]."""
-        scale, scaled = self._scale[which], self._scaled[:, which]
-        return (_erf(scale - scaled) + _erf(scaled.copy())) * (math.sqrt(math.pi) / 2 / scale)
 
     def _bonus(self, j: int) -> float:
         """By how much a kernel's logarithm is larger in its own cell than in another one, of those without an order."""
@@ -215,29 +225,23 @@ class Parzen:
         found = np.searchsorted(sums, low + u * (high - low), side="right") - 1
         return (np.clip(found - (k - 1 - place), 0, k - 1) + 0.5) / k
 
-    def _agreement(self, xs: np.ndarray, there: np.ndarray | None, j: int) -> np.ndarray:
-        """(c, n): `_bonus` where both have the same cell."""
-        same = self.axes.index(xs, j)[:, None] == self.axes.index(self.centres, j)
+    def _apart(self, xs: np.ndarray, there: np.ndarray | None, j: int) -> np.ndarray:
+        """(c, n): `_bonus` where the cells are not the same, of those that both have."""
+        other = self.axes.index(xs, j)[:, None] != self.axes.index(self.centres, j)
         if self.there is not None:
-            same &= self.there[:, j] if there is None else self.there[:, j] & there[:, j, None]
-        return same * self._bonus(j)
-
-
-def _squares(x: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->i", x, x)
+            other &= self.there[:, j] if there is None else self.there[:, j] & there[:, j, None]
+        return other * self._bonus(j)
 
 
 def _exp(x: np.ndarray) -> np.ndarray:
+    if x.size < _SMALL:
+        return np.exp(x)
     return torch.from_numpy(x).exp_().numpy()  # several times as quick as NumPy's on most machines
 
 
 def _erf(x: np.ndarray) -> np.ndarray:
-    return torch.from_numpy(x).erf_().numpy()
+    return torch.from_numpy(x).erf().numpy()
 
 
-def _phi(x: np.ndarray) -> np.ndarray:
-    return torch.special.ndtr(torch.from_numpy(x)).numpy()
-
-
-def _quantile(p: np.ndarray) -> np.ndarray:
-    return torch.special.ndtri(torch.from_numpy(p)).numpy()
+def _erfinv(x: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(x).erfinv_().numpy()

@@ -10,7 +10,7 @@ Whether there is noise, `noise.looks_noisy` says.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,9 +33,12 @@ _MOST = 1000
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The answer to trust. Fields: index, which of the history's answers; mean, its loss without noise, as far as it is
-    known; low, high, between which that lies with a chance of 95 %; noise, the standard deviation of one evaluation, 0
-    if there seems to be none."""
+    """The answer to trust.
+
+    Fields: index, which of the history's answers; mean, its loss without noise, as far as it is known; low, high,
+    between which that lies with a chance of 95 %, NaN where too little is known to say; noise, the standard deviation
+    of one evaluation, 0 if there seems to be none.
+    """
 
     index: int
     mean: float
@@ -73,6 +76,8 @@ def recommend(history: History, noisy: bool | None = None) -> Recommendation:
     losses = history.values[:, 0]
     plain = int(good[losses[good].argmin()])
     exact = Recommendation(plain, float(losses[plain]), float(losses[plain]), float(losses[plain]), 0.0)
+    if noisy is None and len(good) < _FEWEST:
+        return replace(exact, low=math.nan, high=math.nan)
     if noisy is False or len(good) < _FEWEST:
         return exact
     some = _some(losses, history.fine)

@@ -18,6 +18,7 @@ roles for better empirical performance", is about such choices.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -90,21 +91,23 @@ class TPE(Modelled):
             raise InvalidValue(f"TPE needs True or False for multivariate, got {self.multivariate!r}")
 
     def propose(self, history: History, n: int, key: Key) -> Tensor:
-        cube, axes, told = history.cube, _axes(history.cube), len(history.us)
-        us, there = history.us.numpy(), history.active.numpy() if cube.domain.rules else None
-        merit = np.full(told, -1)
-        if told >= self.startup:
-            count = min(math.ceil(self.share * told), self.most)
+        cube, axes, us = history.cube, _axes(history.cube), history.us.numpy()
+        there = history.active.numpy() if cube.domain.rules else None
+        modelled = len(us) >= self.startup
+        good, ranks = _NONE, _NONE
+        if modelled:
+            count = min(math.ceil(self.share * len(us)), self.most)
             good, ranks = leaders(history.values.numpy(), history.violations.numpy(), count)
-            merit[good] = ranks
+            order = good.argsort()
+            good, ranks = good[order], ranks[order]
+        known = _Known(us, there, good, ranks)
         waiting = history.waiting.numpy()
-        known = _Known(us, there, merit)
         if len(waiting):
             known = known.and_bad(waiting, _active(cube, waiting))
         rows = []
         for i in range(n):
             here = key.fold(i) if i else key
-            x = self._next(cube, axes, known, here) if told >= self.startup else self._first(cube, axes, known, here)
+            x = self._next(cube, axes, known, here) if modelled else self._first(cube, axes, known, here)
             has = _active(cube, x)
             rows.append(x if has is None else np.where(has, x, axes.middle))
             if i < n - 1:
@@ -128,10 +131,10 @@ class TPE(Modelled):
 
     def _winner(self, cube: Cube | None, axes: Axes, known: "_Known", u: np.ndarray) -> np.ndarray:
         """The best (1, d) of the candidates made of u (c, d + 1); in the whole cube, or in one coordinate of it."""
-        likely, unlikely = self._half(axes, known, True), self._half(axes, known, False)
+        likely = self._likely(axes, known)
         xs = likely.draw(u)
         has = None if cube is None else _active(cube, xs)
-        score = likely.log_density(xs, has) - unlikely.log_density(xs, has)
+        score = likely.log_density(xs, has) - self._unlikely(axes, known).log_density(xs, has)
         if cube is not None and axes.finite:
             again = known.has(axes, xs, has)
             if again.all():  # all the likely ones have been asked
@@ -140,47 +143,41 @@ class TPE(Modelled):
             score = np.where(again, -math.inf, score)
         return xs[score.argmax()][None]
 
-    def _half(self, axes: Axes, known: "_Known", good: bool) -> Parzen:
-        """The density of the good points, or of the bad ones."""
-        which = known.merit >= 0 if good else known.merit < 0
-        centres, there = known.us[which], None if known.there is None else known.there[which]
-        d = centres.shape[1]
-        n = np.full(d, len(centres)) if there is None else there.sum(0)
-        dim = d if there is None or not len(centres) else float(there.sum(1).mean())
-        widths = np.maximum(n, 1) ** (-1 / (dim + 4))
-        weights = np.full(len(centres) + 1, self.prior)
-        if good and len(centres):
-            widths = widths * (_GOOD * _spread(centres, there, n))
-            ranks = known.merit[which]
-            shares = np.log((ranks.max() + 2) / (ranks + 1))
-            weights[:-1] = shares / shares.mean()
-        else:
-            widths = widths * _BAD
-            weights[:-1] = 1.0
-        if len(axes.discrete):
-            k = np.maximum(axes.cells, 1)
-            ordered = np.maximum(widths, np.where(axes.cells > 0, 0.5 / k, 0.0))
-            widths = np.where(axes.unordered, k / (_STAYS * (n + 1) + k), ordered)
-        return Parzen(axes, centres, there, weights / weights.sum(), widths)
+    def _likely(self, axes: Axes, known: "_Known") -> Parzen:
+        """The density of the good points."""
+        there = None if known.there is None else known.there[known.good].tobytes()
+        return _good(axes, self.prior, known.us[known.good].tobytes(), there, tuple(known.ranks.tolist()))
+
+    def _unlikely(self, axes: Axes, known: "_Known") -> Parzen:
+        """The density of the others: the good ones are among its centres, and weigh nothing."""
+        n, narrowing = _narrowing(known.us, known.there, known.good)
+        weights = np.full(len(known.us) + 1, 1 / (len(known.us) - len(known.good) + self.prior))
+        weights[known.good] = 0.0
+        weights[-1] *= self.prior
+        return Parzen(axes, known.us, known.there, weights, _widths(axes, n, narrowing * _BAD))
 
 
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """Points (n, d) in the cube; which coordinates they have, None: all; and their ranks (n,), -1 for bad ones."""
+class _Known(NamedTuple):
+    """Points (n, d) in the cube; which coordinates they have, None: all; and the places (k,) of the good ones among
+    them and their ranks (k,)."""
 
     us: np.ndarray
     there: np.ndarray | None
-    merit: np.ndarray
+    good: np.ndarray
+    ranks: np.ndarray
 
     def and_bad(self, us: np.ndarray, there: np.ndarray | None) -> "_Known":
         """With more points (k, d), which are bad."""
         has = None if self.there is None or there is None else np.concatenate([self.there, there])
-        return _Known(np.concatenate([self.us, us]), has, np.concatenate([self.merit, np.full(len(us), -1)]))
+        return _Known(np.concatenate([self.us, us]), has, self.good, self.ranks)
 
     def only(self, j: int) -> "_Known":
         """The j-th coordinate of the points that have it."""
-        rows = slice(None) if self.there is None else self.there[:, j]
-        return _Known(self.us[rows, j : j + 1], None, self.merit[rows])
+        if self.there is None:
+            return _Known(self.us[:, j : j + 1], None, self.good, self.ranks)
+        rows = self.there[:, j]
+        good = rows[self.good]
+        return _Known(self.us[rows, j : j + 1], None, (rows.cumsum() - 1)[self.good[good]], self.ranks[good])
 
     def has(self, axes: Axes, xs: np.ndarray, there: np.ndarray | None) -> np.ndarray:
         """Which of points (c, d) in discrete coordinates are among the known ones: (c,) bool."""
@@ -190,10 +187,52 @@ class _Known:
         return (old == new[:, None]).all(2).any(1)
 
 
-def _spread(centres: np.ndarray, there: np.ndarray | None, n: np.ndarray) -> np.ndarray:
-    """The standard deviation (d,) of the points that have a coordinate, of which there are n (d,)."""
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+@lru_cache(maxsize=8)
+def _good(axes: Axes, prior: float, us: bytes, there: bytes | None, ranks: tuple[int, ...]) -> Parzen:
+    """The density of good points (k, d) float64, which have coordinates there (k, d) bool, None: all, by their ranks.
+
+    It is kept, because most answers are no good ones, and then it is asked for again.
+    """
+    centres = np.frombuffer(us).reshape(len(ranks), len(axes.cells))
+    known = None if there is None else np.frombuffer(there, dtype=bool).reshape(centres.shape)
+    n, narrowing = _narrowing(centres, known)
+    wide = narrowing * _GOOD * _spread(centres, known, n) if ranks else _BAD
+    shares = np.log((max(ranks, default=0) + 2) / (np.array(ranks) + 1))
+    weights = np.append(shares / shares.mean() if ranks else shares, prior)
+    return Parzen(axes, centres, known, weights / weights.sum(), _widths(axes, n, wide))
+
+
+def _narrowing(
+    centres: np.ndarray, there: np.ndarray | None, but: np.ndarray = _NONE
+) -> tuple[int | np.ndarray, float | np.ndarray]:
+    """How many of some points (n, d) have a coordinate, but for those in some places, and by how much the kernels of so
+    many are narrower than that of one: a number for all coordinates, or (d,)."""
+    n, d = len(centres) - len(but), centres.shape[1]
     if there is None:
-        squares = ((centres - centres.mean(0)) ** 2).sum(0)
+        return n, max(n, 1) ** (-1 / (d + 4))
+    each = there.sum(0) - there[but].sum(0)
+    dim = float(each.sum()) / n if n else d
+    return each, np.maximum(each, 1) ** (-1 / (dim + 4))
+
+
+def _widths(axes: Axes, n: int | np.ndarray, wide: float | np.ndarray) -> np.ndarray:
+    """The widths (d,) of kernels about n points, from what they are where a coordinate is continuous."""
+    widths = np.empty(len(axes.cells))
+    widths[:] = wide
+    if len(axes.discrete):
+        k = np.maximum(axes.cells, 1)
+        ordered = np.maximum(widths, np.where(axes.cells > 0, 0.5 / k, 0.0))
+        widths = np.where(axes.unordered, k / (_STAYS * (n + 1) + k), ordered)
+    return widths
+
+
+def _spread(centres: np.ndarray, there: np.ndarray | None, n: int | np.ndarray) -> np.ndarray:
+    """The standard deviation (d,) of the points that have a coordinate, of which there are n."""
+    if there is None:
+        squares = ((centres - centres.sum(0) / n) ** 2).sum(0)
     else:
         mean = (centres * there).sum(0) / np.maximum(n, 1)
         squares = ((centres - mean) ** 2 * there).sum(0)

@@ -13,8 +13,8 @@ from descend.optuna._library import optuna
 from descend.optuna.convert import distribution_of, to_plain, widest
 from descend.optuna.history import STATES, violations_of
 from descend.space import Leaf
-from descend.study.frame import plain, unplain
 from descend.study.mirror import DEFINITIONS
+from descend.study.plain import plain, unplain
 from descend.study.record import Record
 from descend.study.study import Study
 
@@ -52,7 +52,7 @@ def read_optuna(
     values are not finite has failed. A parameter whose range has changed has the widest.
 
     Raises:
-        InvalidValue: `path` has a study of this name already.
+        InvalidValue: there is no such storage or study; or `path` has a study of this name already.
 
     >>> import optuna
     >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -62,7 +62,7 @@ def read_optuna(
     >>> study.best.value == theirs.best_value, len(study.trials)
     (True, 3)
     """
-    theirs = optuna.load_study(study_name=study_name, storage=storage)
+    theirs = _loaded(storage, study_name)
     trials = theirs.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.constraints})
     directions = tuple(direction.name.lower() for direction in theirs.directions)
@@ -126,6 +126,30 @@ def write_optuna(study: Study, storage: str | _Storage, study_name: str | None =
     for row, record in zip(study.session.mirror.rows, study.trials, strict=True):
         theirs.add_trial(_trial(row, record, distributions, names, len(study.directions)))
     return theirs
+
+
+def _loaded(storage: str | _Storage, study_name: str | None) -> "optuna.Study":
+    """A study of Optuna's, which would make a file that is not there, and say only that a record does not exist."""
+    if isinstance(storage, str):
+        _check_url(storage)
+    place = optuna.storages.get_storage(storage)
+    names = optuna.get_all_study_names(place)
+    where = repr(storage) if isinstance(storage, str) else "the storage"
+    if not names:
+        raise InvalidValue(f"there is no study of Optuna in {where}")
+    if study_name not in names if study_name is not None else len(names) > 1:
+        wrong = f"has no study {study_name!r}" if study_name is not None else f"has {len(names)} studies"
+        raise InvalidValue(f"{where} {wrong}; write study_name=, one of {', '.join(map(repr, names))}")
+    return optuna.load_study(study_name=study_name, storage=place)
+
+
+def _check_url(storage: str) -> None:
+    if "://" not in storage:
+        raise InvalidValue(f"a storage of Optuna's is a URL, got {storage!r}; write 'sqlite:///{storage}'")
+    kind, _, rest = storage.partition("://")
+    file = rest.partition("?")[0].removeprefix("/") if kind.startswith("sqlite") else ""
+    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).exists():
+        raise InvalidValue(f"there is no file {file}; write the URL of a storage that Optuna has written")
 
 
 def _leaves(trials: Iterable[_Trial]) -> dict[str, Leaf]:

@@ -26,6 +26,12 @@ from descend.tree import state as as_state
 __all__ = ["Crowd", "Many", "Selection", "front_of"]
 
 
+_TURNS = 5
+"""How often points are made, until enough of them are new; the last time anywhere in the domain."""
+_FOR_ONE = 4
+"""How many points are drawn there for one that is needed."""
+
+
 @as_state
 class Crowd:
     """Where a search for a front stands.
@@ -132,7 +138,7 @@ class Many(ABC):
         n = self.popsize if n is None else n
         key = state.key.fold("ask", state.asked)
         if state.asked >= self.popsize and len(state.xs) >= 2:
-            points = self.children(state, n, key)
+            points = self._new(state, n, key)
         else:
             points = state.domain.uniform(n, key, state.x)
             if state.asked == 0 and n:
@@ -140,8 +146,37 @@ class Many(ABC):
             points = state.domain.centre(points)
         return replace(state, asked=state.asked + n), points
 
+    def _new(self, state: Crowd, n: int, key: Key) -> Tensor:
+        """Children (n, d), none of them a point of the population or the archive, or twice among them.
+
+        Others take the place of those, and where there seem to be no others points of the whole domain; only where
+        these are known too, the domain having few, is one asked again.
+        """
+        known = {*_rows(state.xs), *_rows(state.archive_xs)}
+        parts, left, made = [], n, state.xs
+        for turn in range(_TURNS):
+            luck = key.fold("again", turn) if turn else key
+            many = left + left // 4 + 1  # so that another turn is seldom needed
+            if turn < _TURNS - 1:
+                made = self.children(state, many, luck)
+            else:
+                made = state.domain.centre(state.domain.uniform(_FOR_ONE * many, luck, state.x))
+            places = []
+            for i, row in enumerate(_rows(made)):
+                if row not in known:
+                    known.add(row)
+                    places.append(i)
+            places = places[:left]
+            parts.append(made[places] if places != list(range(left)) else made[:left])
+            left -= len(parts[-1])
+            if not left:
+                break
+        else:
+            parts.append(made[:left])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
     def children(self, state: Crowd, n: int, key: Key) -> Tensor:
-        """Children (n, d) of the population."""
+        """Children (n, d) of the population, copies of their parents among them."""
         return self.mating.children(state.xs, state.merit, state.domain, n, key)
 
     @final
@@ -192,6 +227,11 @@ class Many(ABC):
             least = crowding(losses[places]).argsort(descending=True, stable=True)
             places = places[least[: self.archive].sort().values]
         return every[places.to(every.device)], losses[places]
+
+
+def _rows(xs: Tensor) -> list[bytes]:
+    """What distinguishes the points xs (n, d)."""
+    return [row.tobytes() for row in xs.numpy(force=True) + 0.0]  # -0.0 is 0.0
 
 
 def front_of(state: Crowd) -> tuple[Tensor, Tensor]:

@@ -71,8 +71,9 @@ class Mating:
     def children(self, xs: Tensor, merit: Tensor, domain: Domain, n: int, key: Key) -> Tensor:
         """n children (n, d) of a population xs (p, d), p >= 2, whose parents win tournaments of two by merit (p,)."""
         pairs = math.ceil(n / 2)
-        parents = _tournaments(merit.numpy(), 2 * pairs, key.fold("parents"))
-        return self.cross(xs, parents[:pairs], parents[pairs:], domain, key)[:n]
+        first, second = _tournaments(merit.numpy(), 2 * pairs, key.fold("parents")).reshape(pairs, 2).T
+        both = self.cross(xs, first, second, domain, key)
+        return both.reshape(2, pairs, -1).transpose(0, 1).flatten(0, 1)[:n]  # siblings side by side
 
     def cross(self, xs: Tensor, first: Array, second: Array, domain: Domain, key: Key) -> Tensor:
         """Children (2 n, d) of parents xs[first] and xs[second], inside of the domain: n of them, then their siblings.

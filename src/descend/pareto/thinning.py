@@ -16,6 +16,7 @@ in their order. The ends of the front stay.
 
 import heapq
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ import torch
 __all__ = ["by_area", "by_crowding", "by_nearest", "scaled"]
 
 _SPARE = 8
-"""Neighbours that are noted beyond those that count, so that rows are seldom sorted again."""
+"""Neighbours that are looked at first beyond those that count; of most points no others are needed."""
 
 
 def scaled(values: np.ndarray) -> np.ndarray:
@@ -80,34 +81,55 @@ def by_nearest(values: np.ndarray, k: int) -> np.ndarray:
     """Of m objectives: the product of the distances to the m nearest is what a point is worth."""
     n, m = values.shape
     u = scaled(values)
-    points = torch.from_numpy(u)
-    apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")  # the other mode loses digits
-    apart.fill_diagonal_(math.inf)
+    ranked, near = _neighbours(u)
     count = min(m, n - 1)
-    noted = min(n - 1, count + _SPARE)
-    far, near = (part.tolist() for part in apart.topk(noted, largest=False))
-    worth = np.prod(np.array(far)[:, :count], axis=1)
+    far, few = (part[:, : count + _SPARE].tolist() for part in (ranked, near))
+    close = near[:, :count].tolist()  # who counted when the worth was found
+    worth = ranked[:, :count].prod(1)
     worth[u.argmin(0)] = worth[u.argmax(0)] = math.inf
     heap = [(value, i) for i, value in enumerate(worth.tolist())]
     heapq.heapify(heap)
-    there, gone = [True] * n, 0
-    while gone < n - k:
+    gone: set[int] = set()
+    while len(gone) < n - k:
         value, i = heap[0]
-        if value < math.inf:
-            product, found = 1.0, 0
-            for j, distance in zip(near[i], far[i], strict=True):
-                if there[j]:
-                    product *= distance
-                    found += 1
-                    if found == count:
-                        break
-            else:  # all that were noted are gone
-                apart[i, [not stays for stays in there]] = math.inf
-                far[i], near[i] = (part.tolist() for part in apart[i].topk(noted, largest=False))
-                product = math.prod(far[i][:count])
-            if product != value:
-                heapq.heapreplace(heap, (product, i))
-                continue
-        heapq.heappop(heap)
-        there[i], gone = False, gone + 1
+        if value == math.inf or gone.isdisjoint(close[i]):
+            heapq.heappop(heap)
+            gone.add(i)
+            continue
+        product, close[i] = _worth_now(far[i], few[i], gone, count)
+        if len(close[i]) < count:  # all that were looked at are gone
+            far[i], few[i] = ranked[i].tolist(), near[i].tolist()
+            product, close[i] = _worth_now(far[i], few[i], gone, count)
+        heapq.heapreplace(heap, (product, i))
+    there = np.ones(n, bool)
+    there[list(gone)] = False
     return np.flatnonzero(there)
+
+
+def _worth_now(far: list[float], near: list[int], gone: set[int], count: int) -> tuple[float, list[int]]:
+    """The product of the distances to the `count` nearest of those who are there, and who they are."""
+    product, close = 1.0, []
+    for distance, j in zip(far, near, strict=True):
+        if j not in gone:
+            product *= distance
+            close.append(j)
+            if len(close) == count:
+                break
+    return product, close
+
+
+def _neighbours(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distances (n, n) of every point of u (n, m) to all, the nearest first and itself last, and who they are.
+
+    Who it is stands in the last bits of each distance, since numbers are sorted several times as quickly as places.
+    """
+    n = len(u)
+    points = torch.from_numpy(u)
+    apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")  # the other mode loses digits
+    apart.fill_diagonal_(sys.float_info.max)
+    mask = (1 << (n - 1).bit_length()) - 1
+    packed = apart.numpy().view(np.int64)
+    packed &= ~mask
+    packed |= np.arange(n)
+    packed.view(np.float64).sort(1)
+    return (packed & ~mask).view(np.float64), packed & mask

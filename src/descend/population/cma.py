@@ -2,7 +2,8 @@
 
 Hansen 2016, "The CMA Evolution Strategy: A Tutorial" (arXiv:1604.00772); active: Jastrebski and Arnold 2006, "Improving
 evolution strategies through active covariance matrix adaptation". The mathematics is in `cma_update`, the constants in
-`cma_rates`, the covariance in `covariance` and `limited_memory`, the edges of the domain in `repair` and `margin`.
+`cma_rates`, the covariance in `covariance`, `restricted` and `limited_memory`, the edges of the domain in `repair` and
+`margin`.
 """
 
 import math
@@ -23,6 +24,7 @@ from descend.population.limited_memory import LimitedMemory
 from descend.population.margin import keep_alive, read
 from descend.population.normals import normals
 from descend.population.repair import ranking, spread
+from descend.population.restricted import Restricted
 from descend.population.shaping import settled
 from descend.population.termination import Stops, Trace
 from descend.population.uncertainty import Uncertainty
@@ -31,7 +33,12 @@ from descend.tree import state as as_state
 
 __all__ = ["CMAES", "CMAState"]
 
-_FAMILIES: dict[str, Covariance[Any]] = {"full": Full(), "separable": Separable(), "limited": LimitedMemory()}
+_FAMILIES: dict[str, Covariance[Any]] = {
+    "full": Full(),
+    "separable": Separable(),
+    "restricted": Restricted(),
+    "limited": LimitedMemory(),
+}
 _PENDING = 8
 """Generations for which a point is remembered as it was drawn; a later answer is learned from as it was evaluated."""
 
@@ -68,7 +75,8 @@ class CMAES(AskTell[CMAState]):
         sigma: > 0, the first standard deviation in units of the domain's typical lengths; default 0.2 where the domain
             is bounded, so that a box is five of them wide, and 0.3 elsewhere. Too small costs more than too large.
         popsize: points of a generation, >= 2; default 4 + 3 ln d. More make the search more global, and slower.
-        covariance: "full", "separable" or "limited" (for thousands of dimensions), or a `Covariance`.
+        covariance: "full", "separable", "restricted" (scales and a few directions, for hundreds of dimensions) or
+            "limited" (for thousands), or a `Covariance`.
         active: whether the worse half of a generation teaches too, by negative weights; default yes.
         elitist: whether the best point so far takes part in every generation; default no: it finds worse minima.
         lr_adapt: whether learning rates adapt to the signal, for noisy or very rugged functions; it takes more

@@ -69,6 +69,7 @@ def learn(gauss: Gaussian, family: Covariance[Any], rates: Rates, xs: Tensor) ->
         rates: the constants for n points.
         xs: (n, d), the best first.
     """
+    rates = family.paced(gauss.held, rates)
     d, cs, cc, sigma = rates.d, rates.cs, rates.cc, gauss.sigma
     # steps are left sigma times as long as in the equations: numbers are quicker divided by it than tensors
     y = (xs - gauss.mean).div_(gauss.scale)

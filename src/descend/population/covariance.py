@@ -1,4 +1,4 @@
-"""How CMA-ES holds the covariance of its steps: whole, or as a diagonal. `limited_memory` has a third way.
+"""How CMA-ES holds the covariance of its steps: whole, or as a diagonal; see also `restricted` and `limited_memory`.
 
 Whole: C = B D^2 B^T (Hansen 2016, arXiv:1604.00772), decomposed only when enough has been learned to matter.
 Diagonal: Ros and Hansen 2008, "A simple modification in CMA-ES achieving linear time and space complexity".
@@ -34,6 +34,10 @@ class Covariance(ABC, Generic[S]):
     def rates(self, n: int, like: Tensor, active: bool) -> Rates:
         """The weights and learning rates for n points like `like` (d,)."""
 
+    def paced(self, held: S, rates: Rates) -> Rates:
+        """The rates where they depend on what is held; else as they are."""
+        return rates
+
     @abstractmethod
     def draw(self, held: S, z: Tensor) -> Tensor:
         """Standard normals (n, d) as steps y (n, d)."""
@@ -55,7 +59,7 @@ class Covariance(ABC, Generic[S]):
         Args:
             held: the covariance so far.
             rates: those for n points.
-            path: p_c (d,), the evolution path of the mean, in units of sigma.
+            path: p_c (d,), the evolution path of the mean, in units of sigma; scaled in place where C is.
             stalled: c_c (2 - c_c) where the path was not prolonged (h_sigma = 0), else 0.
             y, z: (n, d), the steps and their white coordinates, times sigma, the best first.
             zw: (d,), the weighted mean of z.

@@ -43,7 +43,7 @@ class Front:
         key: repeats the run bit for bit.
         state: that of the method; its population includes points that others dominate.
 
-    Pictures are made by `descend.plot.front` and `descend.plot.parallel`.
+    Pictures are made by `descend.plot.pareto`: `front` and `parallel`.
     """
 
     points: Any

@@ -42,8 +42,8 @@ class Translation:
         for name, value in point.items():
             if name == _BRANCH and self.branches:
                 continue
-            meaning = self.meanings.get(name)
-            found |= _flat(name.removeprefix(prefix), value if meaning is None else meaning(value))
+            own, meaning = name.removeprefix(prefix), self.meanings.get(name)
+            found |= _flat(own, value) if meaning is None else {own: meaning(value)}  # a listed dict is one value
         return found
 
 

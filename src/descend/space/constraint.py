@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from descend.errors import InvalidValue, ShapeMismatch
+from descend.space.leaf import short
 
 __all__ = ["Constraint", "Linear", "as_constraints", "check_weights", "excesses", "linear"]
 
@@ -89,7 +90,16 @@ class Linear:
         return hash(tuple(self.weights.items()))
 
     def __call__(self, point: Mapping[str, Any]) -> float:
-        """The sum at a point."""
+        """The sum at a point.
+
+        Raises:
+            InvalidValue: the point has no names, or what is weighed is no number.
+        """
+        if not isinstance(point, Mapping):
+            raise InvalidValue(
+                f"{self.__name__} weighs parameters by name, and got the point {short(point)}, which has none; "
+                "give the space with the constraints, or write a function such as lambda x: x[0] + 2 * x[1]"
+            )
         return sum(weight * _at(point, name) for name, weight in self.weights.items())
 
 
@@ -147,6 +157,9 @@ def excesses(constraints: tuple[Constraint, ...], points: list[Any]) -> Tensor:
 
 def _at(point: Mapping[str, Any], name: str) -> float:
     if name in point:
-        return float(point[name])
+        try:
+            return float(point[name])
+        except (TypeError, ValueError):  # a list, or text
+            raise InvalidValue(f"Linear weighs numbers, and {name} is {short(point[name])}; write a function") from None
     first, dot, rest = name.partition(".")
     return _at(point[first], rest) if dot and first in point else 0.0

@@ -52,7 +52,9 @@ class Int(Discrete):
         if not isinstance(self.log, bool):
             raise InvalidValue(f"Int needs True or False for log, got log={self.log!r}")
         if not self.low < self.high:
-            raise InvalidValue(f"Int needs low < high, got low={self.low!r}, high={self.high!r}")
+            raise InvalidValue(
+                f"Int needs low < high, got low={self.low!r}, high={self.high!r}; a constant is Choice({self.low!r})"
+            )
         if max(abs(self.low), abs(self.high)) > _MOST:
             raise InvalidValue(
                 f"Int holds numbers of at most {_MOST:g}, which float64 coordinates can tell apart, got "

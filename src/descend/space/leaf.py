@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from itertools import accumulate
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -20,6 +21,7 @@ from descend.space.text import from_plain, to_plain, written
 __all__ = ["Axes", "Discrete", "Leaf", "Misfit", "Node", "Rule", "as_leaf", "leaf_from_plain", "short", "writable"]
 
 _KINDS: dict[str, Callable[..., Any]] = {}
+_FILES = ("block", "category", "combination", "core", "integer", "real", "record", "simplex")  # where they are
 C = TypeVar("C", bound=type)
 
 
@@ -268,6 +270,8 @@ def leaf_from_plain(plain: Any) -> Any:
     Raises:
         InvalidValue: the data name no parameter that there is, or arguments that it does not take.
     """
+    for file in _FILES:
+        import_module(f"descend.space.{file}")
     return from_plain(plain, _KINDS)
 
 

@@ -80,7 +80,7 @@ class Float(Leaf):
 
     def _check_interval(self, low: float, high: float) -> None:
         if not low < high:
-            raise InvalidValue(f"Float needs low < high, got low={low!r}, high={high!r}")
+            raise InvalidValue(f"Float needs low < high, got low={low!r}, high={high!r}; a constant is Choice({low!r})")
         if self.location is not None or self.scale is not None:
             raise InvalidValue(
                 f"location and scale belong to an unbounded number, which has no low={low!r} and high={high!r}; "

@@ -38,7 +38,8 @@ class Answers:
         self._is_cube = bool((frame.domain.lower == 0).all()) and bool((frame.domain.upper == 1).all())
         d, m = frame.domain.dim, len(mirror.signs)
         self._us, self._values = np.empty((64, d)), np.empty((64, m))
-        self._violations = np.empty((64, constraints))
+        self._violations, self._constraints = np.empty((64, constraints)), (0.0,) * constraints
+        self._nowhere = torch.zeros(0, d, dtype=torch.float64)
         self._filled = 0
         self._most = [-1]  # the greatest number among the first k answers, by k
         self._groups: dict[str, int] = {}
@@ -72,7 +73,7 @@ class Answers:
 
     def params(self, us: Tensor) -> dict[str, Any]:
         """The flat dict that a point (1, d) of the unit cube stands for."""
-        return self._frame.decode_one((us if self._is_cube else self._cube.outside(us))[0].tolist())
+        return self._frame.decode_one((us if self._is_cube else self._cube.outside(us)).tolist()[0])
 
     def _inside(self, params: Mapping[str, Any]) -> np.ndarray:
         x = self._frame.encode(params)
@@ -86,9 +87,8 @@ class Answers:
             self._reserve(number)
             self._us[number] = self._inside(row.params or row.proposal or {})
             self._values[number] = self.losses(number)
-            violations = self._violations[number]
-            violations[:] = 0.0
-            violations[: len(row.violations)] = row.violations[: len(violations)]
+            if self._constraints:
+                self._violations[number] = (*row.violations, *self._constraints)[: len(self._constraints)]
             self._most.append(max(self._most[-1], number))
             if self._average:
                 self._group.append(self._groups.setdefault(point_of(row.params), len(self._groups)))
@@ -106,6 +106,8 @@ class Answers:
     def _waiting(self, number: int, after: int) -> Tensor:
         """The points (k, d) of the trials before this one of which no answer counts yet."""
         mirror = self._mirror
+        if not mirror.open and after == len(mirror.rows):
+            return self._nowhere
         if mirror.answers is mirror.order:
             numbers: Iterable[int] = sorted(n for n in (*mirror.open, *mirror.order[after:]) if n < number)
         else:

@@ -53,8 +53,7 @@ def best_of(rows: Sequence[Row], settings: Settings) -> int:
         for number in losses:
             groups.setdefault(point_of(rows[number].params), []).append(number)
         losses = {each[0]: math.fsum(losses[number] for number in each) / len(each) for each in groups.values()}
-    breaks = {number: broken(rows[number].violations) for number in losses} if settings.constraints else {}
-    return min(losses, key=lambda number: (breaks.get(number, 0.0), losses[number]))
+    return min(losses, key=lambda number: (broken(rows[number].violations), losses[number]))
 
 
 def front_of(rows: Sequence[Row], settings: Settings) -> list[int]:

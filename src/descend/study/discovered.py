@@ -62,7 +62,7 @@ class Discovered:
 
     def explains(self, leaves: Mapping[str, Leaf], params: Params) -> bool:
         """Whether `of` would give the same with this trial added."""
-        if any(name not in self.leaves for name in params):
+        if not params.keys() <= self.leaves.keys():
             return False
         for name, leaf in self.leaves.items():
             if leaves[name] is not leaf:

@@ -7,6 +7,7 @@ proposals. A method that has a state is asked again what it was asked, and the l
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +16,13 @@ import torch
 from descend.errors import StateMismatch
 from descend.key import Key
 from descend.log.row import Row
+from descend.log.text import encoded
 from descend.space import Leaf, Space
 from descend.study.answers import point_of
 from descend.study.discovered import Discovered
-from descend.study.frame import Frame, unplain
+from descend.study.frame import Frame
 from descend.study.mirror import Mirror
+from descend.study.plain import unplain
 from descend.study.search import Exhausted, Search, search_of
 
 __all__ = ["FIXED", "Engine"]
@@ -74,6 +77,7 @@ class Engine:
         self._mirror, self._method, self._key = mirror, method, key
         self._constraints, self._repeats, self._batch = constraints, repeats, batch
         self._next = 0
+        self._checked = False  # whether what the log held at first was compared with what the method says
         self._done = 0  # all trials before this one have ended
         frame = None if space is None else Frame(space)
         search = None if frame is None else self._search(frame, 0)
@@ -81,6 +85,7 @@ class Engine:
         self._discovers = space is None
         self._at = _Position(Discovered({}, {}, frozenset()), 0, frame, search, stand)
         self._ahead: tuple[int, int, Params | None, _Position] | None = None
+        self._foreseen: dict[int, tuple[dict[str, Any], str]] = {}
         self._proposed: dict[str, int] = {}
         self._used: dict[str, int] = {}
         self._counted = [0, 0]
@@ -115,16 +120,52 @@ class Engine:
         self._ahead = number, after, proposal, position
         return proposal
 
+    def foreseen(self, most: int) -> tuple[int, list[tuple[dict[str, Any], str]]]:
+        """The number of the next trial, and the points of this one and of those after it, each with its text.
+
+        There are points, at most so many, where they depend on nothing but how many were asked before; else none.
+        """
+        search, count = self._at.search, self._at.stand
+        if search is None or not self._counts or self._batch is not None:
+            return self._next, []
+        known, self._foreseen = self._foreseen, {}
+        with suppress(Exhausted):
+            for k in range(count, count + most):
+                self._foreseen[k] = known.get(k) or _written(search.step(k, -1, 0, 0)[1])
+        return self._next, list(self._foreseen.values())
+
+    @property
+    def _counts(self) -> bool:
+        """Whether a question depends on nothing but how many were asked before."""
+        frame, search = self._at.frame, self._at.search
+        if self._discovers or frame is None or search is None or not search.counted:
+            return False
+        return self._repeats != "avoid" and not frame.space.conditions
+
+    def took(self, number: int) -> None:
+        """A trial was asked for where it was foreseen, as were those before it that the mirror does not have yet."""
+        self._at = replace(self._at, stand=self._at.stand + number + 1 - self._next)
+        self._next = number + 1
+
+    def asked(self, number: int) -> None:
+        """The log has taken what was proposed last for this trial, if it was this one."""
+        if self._ahead is not None and self._ahead[0] == number == self._next:
+            self._at, self._next, self._ahead = self._ahead[3], number + 1, None
+
     def _catch_up(self, number: int) -> None:
         """Ask again what was asked, up to a trial."""
+        if self._checked and self._counts:  # others have asked meanwhile, who compare as we do
+            origins = map(self._mirror.rows.origin, range(self._next, number))
+            self._at = replace(self._at, stand=self._at.stand + sum(origin == "asked" for origin in origins))
+            self._next = max(self._next, number)
         while self._next < number:
             n, self._next = self._next, self._next + 1
             if self._at.search is not None and self._at.search.recalled and not self._discovers:
                 self._next = number
                 return
-            row = self._mirror.rows[n]
-            if row.origin != "asked":
+            if self._mirror.rows.origin(n) != "asked":
                 continue
+            row = self._mirror.rows[n]
             ahead, self._ahead = self._ahead, None
             if ahead is not None and ahead[0] == n and ahead[1] == row.after and ahead[2] == row.proposal:
                 self._at = ahead[3]
@@ -132,6 +173,7 @@ class Engine:
             if row.proposal is None and self._discovers:
                 continue
             self._replay(n)
+        self._checked = True
 
     def _replay(self, number: int) -> None:
         row = self._mirror.rows[number]
@@ -191,8 +233,8 @@ class Engine:
         mirror, found = self._mirror, position.found
         leaves = mirror.definitions.leaves(mirror.needed(after))
         new = _used([mirror.rows[n] for n in mirror.answers[position.known : after]], leaves)
-        if all(found.explains(leaves, params) for params in new):
-            return replace(position, known=after)
+        if all(found.explains(leaves, params) for params in new):  # the usual case, without the slower replace()
+            return _Position(found, after, position.frame, position.search, position.stand)
         whole = _used([mirror.rows[n] for n in mirror.answers[:after]], leaves)
         found = Discovered.of(leaves, whole)
         if found.space is None:
@@ -229,6 +271,10 @@ class Engine:
 
 
 _FINE = object()
+
+
+def _written(point: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    return point, encoded(point, "the proposal") or ""
 
 
 def _used(rows: Sequence[Row], leaves: Mapping[str, Leaf]) -> list[Params]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from descend.log.row import Row
 from descend.space import Choice, Float, Int, Leaf
-from descend.study.frame import unplain
+from descend.study.plain import unplain
 
 __all__ = ["leaves_of", "spread"]
 

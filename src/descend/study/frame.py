@@ -18,39 +18,14 @@ from descend.key import Key
 from descend.space import Bool, Choice, Float, Int, Leaf, Ordinal, Space, When
 from descend.space.leaf import Misfit, Node
 from descend.space.record import Record
-from descend.space.text import from_plain, identity, to_plain
-from descend.study.quick import SCALARS, coordinate_of, is_plain, value_of
+from descend.space.text import identity
+from descend.study.plain import plain, unplain
+from descend.study.quick import coordinate_of, is_plain, value_of
 
-__all__ = ["Frame", "plain", "unplain"]
+__all__ = ["Frame"]
 
 _TRIES = 1000
 """Random points that are drawn to find one in which given values can stand."""
-
-
-def plain(value: Any) -> Any:
-    """A value as the log holds it: a scalar as it is, a list as a tuple, a tuple as a dict that says so.
-
-    Raises:
-        InvalidValue: JSON cannot hold it.
-    """
-    return value if type(value) in SCALARS else _tuples(to_plain(value))
-
-
-def unplain(value: Any) -> Any:
-    """The inverse of `plain`."""
-    return value if type(value) in SCALARS else from_plain(_lists(value), {})
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(map(_tuples, value))
-    return {name: _tuples(part) for name, part in value.items()} if isinstance(value, dict) else value
-
-
-def _lists(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(map(_lists, value))
-    return {name: _lists(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +67,8 @@ class Frame:
         self._parts = _parts(space.root)
         self.leaves: dict[str, Leaf] = {part.name: part.leaf for part in self._parts}
         self.start = space.middle
-        self._middle = self.start.numpy()
+        self._middle = self.start.tolist()
+        self._ways = [(part.name, part.span.start, part.coordinate, part.value, part) for part in self._parts]
         self._single = not isinstance(space.root, Record)
         self.flat = not self._single and all(len(part.path) == 1 and _is_scalar(part.leaf) for part in self._parts)
         self._ordered = _ordered(self._parts) if self.flat else []
@@ -152,8 +128,8 @@ class Frame:
         if not self._is_quick:
             return self.decode(torch.tensor([x], dtype=torch.float64))[0]
         found = {}
-        for part in self._parts:
-            found[part.name] = part.leaf.values(_NONE)[0] if part.value is None else part.value(x[part.span.start])
+        for name, place, _, value, part in self._ways:
+            found[name] = part.leaf.values(_NONE)[0] if value is None else value(x[place])
         for part in self._ordered:
             for parent, values in part.conditions:
                 if parent not in found or identity(found[parent]) not in values:
@@ -164,18 +140,17 @@ class Frame:
     def encode(self, params: Mapping[str, Any]) -> np.ndarray:
         """The coordinates (d,) float64 of a flat dict, in which parameters may be missing, or be something else."""
         x = self._middle.copy()
-        for part in self._parts:
-            if part.name not in params:
+        for name, place, coordinate, _, part in self._ways:
+            if name not in params:
                 continue
-            value = params[part.name]
             try:
-                if part.coordinate is not None:
-                    x[part.span.start] = part.coordinate(value)
+                if coordinate is not None:
+                    x[place] = coordinate(params[name])
                 elif part.leaf.dim:
-                    x[part.span] = part.leaf.column([unplain(value)])[0]
+                    x[part.span] = part.leaf.column([unplain(params[name])])[0].tolist()
             except (Misfit, TypeError, ValueError):  # somebody has added it before the parameter was defined
                 x[part.span] = self._middle[part.span]
-        return x
+        return np.array(x)
 
     def completed(self, fixed: Mapping[str, Any], key: Key, about: Tensor | None = None) -> dict[str, Any]:
         """A flat dict with given values and the others at random, or as in `about` (d,) where that is possible.

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -13,15 +13,11 @@ from descend.run.named import part_from_text, to_text
 from descend.space import Space, as_space
 from descend.space.leaf import leaf_from_plain
 from descend.study.search import check_method
+from descend.study.stated import DIRECTIONS, OWN, as_directions, is_study
 
 __all__ = ["LEFT", "Given", "Left", "Settings", "completed", "pruner_from_text", "pruner_to_text"]
 
-DIRECTIONS = {"minimize": 1.0, "maximize": -1.0}
 REPEATS = ("allow", "avoid", "average")
-
-
-_OWN = "own "
-"""What the text of a method begins with that is none of descend's."""
 
 
 class Left:
@@ -81,9 +77,9 @@ class Settings:
         """
         if self.given is not None:
             return self.given
-        if self.text.startswith(_OWN):
+        if self.text.startswith(OWN):
             raise InvalidValue(
-                f"the method of this study is your own: write Study(..., method={self.text[len(_OWN) :]})"
+                f"the method of this study is your own: write Study(..., method={self.text[len(OWN) :]})"
             )
         return part_from_text(self.text)
 
@@ -117,14 +113,14 @@ def completed(given: Given, known: Mapping[str, Any] | None, name: str) -> Setti
         InvalidValue: something that cannot mean anything, or that only its user can give.
         StateMismatch: the header is not one of a study.
     """
-    if known is not None and known.get("kind") != "study":
+    if known is not None and not is_study(known):
         if given.anything:
             raise StateMismatch(
                 f"{name!r} is no study but a run of {known.get('kind', 'something else')}; name another"
             )
         return Settings(None, str(known.get("method", "")), None, Key(0), ("minimize",), 0, None, "allow", foreign=True)
     read = {} if known is None else dict(known)
-    directions = _directions(read.get("directions", "minimize") if given.directions is LEFT else given.directions)
+    directions = as_directions(read.get("directions", "minimize") if given.directions is LEFT else given.directions)
     batch = read.get("batch") if given.batch is LEFT else given.batch
     if batch is not None and (type(batch) is not int or batch < 1):
         raise InvalidValue(f"a batch is a whole number of trials >= 1, got batch={batch!r}; write batch=4, or None")
@@ -138,13 +134,6 @@ def completed(given: Given, known: Mapping[str, Any] | None, name: str) -> Setti
     method = _method(given, read, len(directions))
     text = read["method"] if method is None else _text(method)
     return Settings(_space(given, read), text, method, key, directions, constraints, batch, repeats)
-
-
-def _directions(given: Any) -> tuple[str, ...]:
-    found = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Sequence) else ()
-    if not found or any(direction not in DIRECTIONS for direction in found):
-        raise InvalidValue(f'directions is "minimize", "maximize" or a tuple of these, got {given!r}')
-    return found
 
 
 def _space(given: Given, read: Mapping[str, Any]) -> Space | None:
@@ -170,7 +159,7 @@ def _text(method: Any) -> str:
     try:
         return to_text(method, _kinds(method))
     except InvalidValue:
-        return f"{_OWN}{method!r}"
+        return f"{OWN}{method!r}"
 
 
 def _kinds(part: Any) -> dict[str, type]:

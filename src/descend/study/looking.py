@@ -11,9 +11,8 @@ from descend.log.export import frame, to_csv, to_json, to_parquet
 from descend.space import Leaf, Space
 from descend.study.choosing import Recommended, best_of, front_of, recommended_of
 from descend.study.foreign import leaves_of, spread
-from descend.study.frame import unplain
 from descend.study.header import Settings
-from descend.study.record import Record, record_of
+from descend.study.record import Record, noted, record_of, unplained
 from descend.study.reports import Reports
 from descend.study.rows import Rows
 from descend.study.session import Session
@@ -77,7 +76,7 @@ class Looking:
     @property
     def attributes(self) -> dict[str, Any]:
         """What was noted of the study, see `set`."""
-        return {name: unplain(value) for name, value in self.log.attributes().items() if not name.startswith(".")}
+        return noted(self.log.attributes())
 
     @property
     def trials(self) -> list[Record]:
@@ -154,7 +153,7 @@ class Looking:
         write = {".csv": to_csv, ".json": to_json, ".parquet": to_parquet}.get(Path(path).suffix.lower())
         if write is None:
             raise InvalidValue(f'{str(path)!r} ends in none of .csv, .json and .parquet; write study.export("t.csv")')
-        write(self._rows(), path)
+        write(self._exported(), path)
 
     def frame(self) -> "pandas.DataFrame":
         """All trials as a pandas data frame, a row each, whose index is their number.
@@ -162,7 +161,14 @@ class Looking:
         Raises:
             MissingExtra: pandas is not installed.
         """
-        return frame(self._rows())
+        return frame(self._exported())
+
+    def _exported(self) -> list[Row]:
+        """The trials with the values that their user has set, and not as the log spells them."""
+        return [
+            row._replace(params=unplained(row.params or row.proposal or {}), attributes=noted(row.attributes))
+            for row in self._rows()
+        ]
 
     @property
     def plot(self) -> Any:

@@ -28,6 +28,8 @@ def opened(
         InvalidValue: there is no such study, and nothing is said of a new one.
         StateMismatch: it was begun with something else.
     """
+    if name is not None and (not isinstance(name, str) or not name):
+        raise InvalidValue(f'the name of a study is a text, got {name!r}; write name="study"')
     if store is None:
         settings = completed(given, None, "")
         return Memory(name or "study", settings.header()), settings

@@ -10,11 +10,9 @@ from typing import Any
 
 from descend.space import Bool, Choice, Float, Int, Leaf, Ordinal
 from descend.space.leaf import Discrete
+from descend.study.plain import SCALARS
 
-__all__ = ["SCALARS", "coordinate_of", "is_plain", "options_of", "value_of"]
-
-SCALARS = frozenset((str, int, float, bool, type(None)))
-"""The types of values that the log holds as they are."""
+__all__ = ["coordinate_of", "is_plain", "options_of", "value_of"]
 
 
 def coordinate_of(leaf: Leaf) -> Callable[[Any], float] | None:
@@ -30,8 +28,9 @@ def coordinate_of(leaf: Leaf) -> Callable[[Any], float] | None:
         low, high = sides
         if leaf.log:
             width = math.log(high / low)
-            return lambda value: min(1.0, max(0.0, math.log(value / low) / width))
-        return lambda value: min(1.0, max(0.0, (value - low) / (high - low)))
+            return lambda value: _unit(math.log(value / low) / width)
+        width = high - low
+        return lambda value: u if 0.0 <= (u := (value - low) / width) <= 1.0 else _unit(u)
     if not isinstance(leaf, Discrete) or not leaf.dim or not is_plain(leaf):
         return None
     known: dict[tuple[type, Any], float] = {}
@@ -59,7 +58,8 @@ def value_of(leaf: Leaf) -> Callable[[float], Any] | None:
         if leaf.log:
             width = math.log(high / low)
             return lambda u: min(high, max(low, low * math.exp(u * width))) if u < 1 else high
-        return lambda u: min(high, max(low, low + u * (high - low))) if u < 1 else high
+        width = high - low
+        return lambda u: x if u < 1 and low <= (x := low + u * width) <= high else high if u > 0.5 else low
     if not isinstance(leaf, Discrete) or not leaf.dim:
         return None
     last = leaf.count - 1
@@ -70,6 +70,10 @@ def value_of(leaf: Leaf) -> Callable[[float], Any] | None:
     if not options or not is_plain(leaf):
         return None
     return lambda u: options[min(last, max(0, math.floor(u * (last + 1))))]
+
+
+def _unit(u: float) -> float:
+    return min(1.0, max(0.0, u))
 
 
 def _sides(leaf: Float) -> tuple[float, float] | None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from descend.log.row import Row
-from descend.study.frame import Frame, unplain
+from descend.study.plain import unplain
 
-__all__ = ["Record", "broken", "feasible", "record_of"]
+if TYPE_CHECKING:
+    from descend.study.frame import Frame
+
+__all__ = ["Record", "broken", "feasible", "noted", "record_of", "unplained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +73,22 @@ def broken(violations: Iterable[float]) -> float:
     return sum(max(0.0, violation) for violation in violations)
 
 
-def record_of(row: Row, frame: Frame | None, reports: Mapping[int, tuple[float, ...]]) -> Record:
+def unplained(held: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as their user has them, of those that a log holds."""
+    return {name: unplain(value) for name, value in held.items()}
+
+
+def noted(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of attributes without the study's own, whose names have a dot in front."""
+    return unplained({name: value for name, value in attributes.items() if not name.startswith(".")})
+
+
+def record_of(row: Row, frame: "Frame | None", reports: Mapping[int, tuple[float, ...]]) -> Record:
     """A row of the log as a record; frame is of the study's space, None if it has none."""
     held = row.params or row.proposal or {}
     complete = frame is not None and (row.state != "queued" or not set(frame.leaves) - set(held))
-    if frame is not None and complete and held:
-        params = frame.point(held)
-    else:
-        params = {name: unplain(value) for name, value in held.items()}
-    shown = {name: unplain(value) for name, value in row.attributes.items() if not name.startswith(".")}
+    params = frame.point(held) if frame is not None and complete and held else unplained(held)
+    shown = noted(row.attributes)
     curve = {step: values[0] if len(values) == 1 else values for step, values in sorted(reports.items())}
     return Record(
         row.number, row.state, params, row.values, row.violations, curve, shown, row.error, row.began, row.ended,

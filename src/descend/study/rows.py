@@ -68,6 +68,10 @@ class Rows(Sequence[Row]):
         """The state of a trial."""
         return self._cells[number][0][_PLACES["state"]]
 
+    def origin(self, number: int) -> str:
+        """How a trial came to be."""
+        return self._cells[number][0][_PLACES["origin"]]
+
     def column(self, field: str) -> list[Any]:
         """A field of all rows that is no mapping."""
         place = _PLACES[field]

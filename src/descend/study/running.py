@@ -92,6 +92,8 @@ class Running:
             raise InvalidValue(
                 f"only another process can be ended, got {self._executor!r}; write executor=Processes(4)"
             )
+        if not isinstance(self._executor, Streaming):
+            raise InvalidValue(f"executor={self._executor!r} evaluates no trials; write Processes(4) or Threads(4)")
         return self._executor
 
     @contextmanager

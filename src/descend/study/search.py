@@ -42,9 +42,11 @@ class Search(Protocol):
 
     Attributes:
         recalled: whether its questions depend on the answers alone, so that those of the past need not be asked again.
+        counted: whether they depend on nothing but how many were asked before; this number is where it stands.
     """
 
     recalled: bool
+    counted: bool
 
     def begin(self) -> Any:
         """Where it stands before the first question."""
@@ -111,7 +113,7 @@ def check_method(method: Any, objectives: int) -> None:
 class Blocks:
     """Points that wait for no answers; they are made many at a time."""
 
-    recalled = False
+    recalled, counted = False, True
 
     def __init__(self, method: Filling | Grid, frame: Frame, key: Key) -> None:
         self._method, self._frame, self._key = method, frame, key
@@ -149,7 +151,7 @@ class Blocks:
 class Models:
     """Proposals of a model: a function of the history, and of the study's key and the number of the trial."""
 
-    recalled = True
+    recalled, counted = True, False
 
     def __init__(self, method: Modelled, frame: Frame, key: Key, answers: Answers) -> None:
         self._method, self._frame, self._key, self._answers = method, frame, key, answers
@@ -183,7 +185,7 @@ class _Stand:
 class Conversation:
     """A method with a state: it is told as many answers at once as it likes, and is never kept waiting."""
 
-    recalled = False
+    recalled, counted = False, False
 
     def __init__(self, method: Any, mirror: Mirror, frame: Frame, key: Key, answers: Answers, average: bool) -> None:
         self._method, self._mirror, self._frame, self._key = method, mirror, frame, key

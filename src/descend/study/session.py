@@ -15,6 +15,7 @@ from descend.errors import DescendError
 from descend.log import Log, Memory, Row
 from descend.log.heart import Heart
 from descend.log.owner import here
+from descend.log.statements import AHEAD
 from descend.space import Leaf
 from descend.study.definitions import merged
 from descend.study.engine import FIXED, Engine
@@ -62,7 +63,7 @@ class Session:
         self._key = settings.key
         self._lock = threading.RLock()
         self._heart: Heart | None = None
-        self._looked = -math.inf
+        self._looked = self._read = -math.inf
 
     @property
     def engine(self) -> Engine:
@@ -86,11 +87,28 @@ class Session:
         with self._lock:
             return self._next(lambda: self._ask(fixed))
 
+    def _at_once(self) -> Trial | None:
+        """Begin the next trial without reading what others have done, if its point does not depend on it; else None.
+
+        Nor is there any that is queued. Whether one was left is looked for now and then.
+        """
+        if not isinstance(self.log, Log) or time.monotonic() - self._read >= _LOOK:
+            return None
+        first, points = self.engine.foreseen(AHEAD)
+        if not points:
+            return None
+        texts, after = [text for _, text in points], len(self.mirror.order)
+        number = self.log.ask_ahead(first, after, texts, self.owner, self._lease, self.tags or None)
+        if number is None:
+            return None
+        self.engine.took(number)
+        return self._begun(number, points[number - first][0], None, 1)
+
     def take(self) -> Trial | None:
         """Begin a trial that waits or was left, as `claim`, else the next one, as `ask`."""
         with self._lock:
             try:
-                return self._next(lambda: self._left() or self._ask(None))
+                return self._at_once() or self._next(lambda: self._left() or self._ask(None))
             except Exhausted:
                 if (trial := self.claim()) is not None:
                     return trial
@@ -99,13 +117,15 @@ class Session:
     def _next(self, ask: Callable[[], Trial | bool | None]) -> Trial | None:
         """Ask; if somebody is quicker once more, with the exclusive right to."""
         self.mirror.sync()
+        self._read = time.monotonic()
         trial = ask()
-        if not isinstance(trial, bool):
-            return trial
-        with self.log.turn():
-            self.mirror.sync()
-            trial = ask()
-        assert not isinstance(trial, bool), "nobody else may ask during a turn"
+        if isinstance(trial, bool):
+            with self.log.turn():
+                self.mirror.sync()
+                trial = ask()
+            assert not isinstance(trial, bool), "nobody else may ask during a turn"
+        if trial is not None:
+            self.engine.asked(trial.number)
         return trial
 
     def _ask(self, fixed: Mapping[str, Any] | None) -> Trial | bool | None:
@@ -117,7 +137,9 @@ class Session:
         attributes = {FIXED: dict(fixed), **self.tags} if fixed else self.tags
         if not self.log.ask(number, after, proposal, self.owner, self._lease, attributes or None):
             return False
-        return self._begun(number, proposal, None, 1)
+        trial = self._begun(number, proposal, None, 1)
+        trial.given = frozenset(fixed or ())
+        return trial
 
     def claim(self) -> Trial | None:
         """Begin the oldest trial that is queued, or that somebody who died has left; None if there is none."""
@@ -145,7 +167,9 @@ class Session:
     def _resumed(self, row: Row) -> Trial:
         proposal = row.proposal
         if self.frame is None or row.origin == "asked":
-            return self._begun(row.number, proposal, None, row.attempts)
+            trial = self._begun(row.number, proposal, None, row.attempts)
+            trial.given = frozenset((proposal if row.origin == "queued" else row.attributes.get(FIXED)) or ())
+            return trial
         whole = self.frame.completed(proposal or {}, self._key.fold("trial", row.number))
         return self._begun(row.number, whole, whole if whole != proposal else None, row.attempts)
 
@@ -156,7 +180,7 @@ class Session:
         point = None if frame is None else frame.point(proposal or {})
         key = self._key.fold("trial", number)
         trial = Trial(number, proposal, key, self, point=point, objectives=len(self.settings.signs), attempts=attempts)
-        trial.differs = params
+        trial.differs, trial.constraints = params, self.settings.constraints
         self.trials[number] = trial
         if self._heart is None and isinstance(self.log, Log):
             self._heart = Heart(self.log, self.owner, self._lease).__enter__()

@@ -14,13 +14,14 @@ from typing import Any, Literal, Self
 from descend.errors import InvalidValue, StateMismatch
 from descend.key import Key
 from descend.log import Log, Memory, Row, Store
+from descend.log.row import check_durability
 from descend.study.definitions import as_name
 from descend.study.evaluate import as_outcome
-from descend.study.frame import plain
 from descend.study.header import LEFT, Given, Left
 from descend.study.looking import Looking
 from descend.study.moving import moved
 from descend.study.opening import opened, pruner_of
+from descend.study.plain import plain
 from descend.study.pruners.base import Pruner
 from descend.study.running import Callback, Running
 from descend.study.search import Exhausted
@@ -87,6 +88,11 @@ class Study(Looking):
     ) -> None:
         if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0 < lease < 1e9:
             raise InvalidValue(f"a lease is a number of seconds > 0, got lease={lease!r}; write lease=30")
+        if path is not None and (not isinstance(path, str | Path) or not str(path)):
+            raise InvalidValue(f'path={path!r} is no file; write "tune.db"')
+        if pruner is not None and not callable(pruner):
+            raise InvalidValue(f"pruner={pruner!r} gives no trial up; write pruner=MedianPruner()")
+        check_durability(durability)
         given = Given(space, method, key, directions, constraints, batch, repeats)
         self.path, self._place, self._readonly = path, path, readonly
         self._durability: Literal["process", "power"] = durability
@@ -249,8 +255,16 @@ class Study(Looking):
             values: True takes over all its trials with their values instead: it has the same objective.
 
         Points that do not fit are left out.
+
+        Raises:
+            StateMismatch: values are to be taken over, and the other study has other directions.
         """
         self._check_writable()
+        if values and other.directions != self.directions:
+            raise StateMismatch(
+                f"the values of {other.name!r} are those of {' and '.join(other.directions)}, and this study is to "
+                f"{' and '.join(self.directions)}; leave out values=True, and its best points are evaluated here"
+            )
         log, frame, rows = self.log, self.session.frame, other._rows()
         if values:
             return add_trials(log, frame, rows, other.name)

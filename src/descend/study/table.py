@@ -9,7 +9,7 @@ import numpy as np
 
 from descend.log.row import STATES, Row
 from descend.space import Float, Int, Leaf
-from descend.study.frame import unplain
+from descend.study.plain import unplain
 from descend.study.quick import options_of
 from descend.study.record import broken
 from descend.study.rows import Rows

@@ -12,7 +12,7 @@ from descend.space import Bool, Choice, Float, Int, Leaf
 from descend.space.leaf import short
 from descend.study.definitions import as_definition, as_name
 from descend.study.drawing import drawn
-from descend.study.frame import plain, unplain
+from descend.study.plain import plain, unplain
 
 __all__ = ["FixedTrial", "Host", "Pruned", "Trial"]
 
@@ -65,6 +65,8 @@ class Trial:
         stopped: whether `should_stop` has said so.
         violations, noted: what `constraint` and `set` were given.
         needed: how many definitions of the study it has used.
+        constraints: how many the study has; None if it has none yet, as without one.
+        given: names of parameters whose values somebody has queued or fixed.
         differs: the parameters as the log is to hold them, where they are not those that were proposed.
     """
 
@@ -74,6 +76,8 @@ class Trial:
     ) -> None:  # fmt: skip
         self.number, self.attempts = number, attempts
         self.needed = 0
+        self.constraints: int | None = None
+        self.given: frozenset[str] = frozenset()
         self.differs: Mapping[str, Any] | None = None
         self.violations: tuple[float, ...] = ()
         self.noted: dict[str, Any] = {}
@@ -104,11 +108,19 @@ class Trial:
         return iter(self.params)
 
     def float(self, name: str, low: Number, high: Number, *, log: Flag = False, step: Number | None = None) -> Number:
-        """A real number in [low, high], see `descend.Float`: on a logarithmic scale, or in steps."""
-        return self.suggest(name, _float(low, high, log, step))
+        """A real number in [low, high], see `descend.Float`: on a logarithmic scale, or in steps; a constant if these
+        are the same."""
+        if low == high:
+            return self.choice(name, low + 0.0)
+        value, leaf = self._proposal.get(name), _float(low, high, log, step)
+        if step is None and type(value) is float and low <= value <= high:  # the usual case, quicker
+            return self._noted(name, leaf, value)
+        return self.suggest(name, leaf)
 
     def int(self, name: str, low: Count, high: Count, *, log: Flag = False, step: Count = 1) -> Count:
-        """A whole number, low <= n <= high, see `descend.Int`."""
+        """A whole number, low <= n <= high, see `descend.Int`; a constant if these are the same."""
+        if low == high:
+            return self.choice(name, low)
         return self.suggest(name, _int(low, high, log, step))
 
     def bool(self, name: str) -> Flag:
@@ -143,6 +155,10 @@ class Trial:
         Raises:
             InvalidValue: the name was another parameter before, in this trial or in this study.
         """
+        return self._noted(name, as_definition(name, leaf), _UNKNOWN)
+
+    def _noted(self, name: str, leaf: Leaf, value: Any) -> Any:
+        """The value of a parameter, which the trial has from now on: this one, if it has none and this one is known."""
         if self._point is not None:
             raise InvalidValue(f"the parameters of this study are those of its space; write trial.params[{name!r}]")
         before = self._leaves.get(name)
@@ -150,18 +166,23 @@ class Trial:
             if before is leaf or before == leaf:
                 return self._used[name]
             raise InvalidValue(f"{name} is {before!r} in this trial, and was asked for again as {leaf!r}")
-        leaf = as_definition(name, leaf)
         if self._host is not None:
-            self.needed = max(self.needed, self._host.known(name, leaf))
-        value = self._chosen(name, leaf)
+            needed = self._host.known(name, leaf)
+            if needed > self.needed:
+                self.needed = needed
+        if value is _UNKNOWN:
+            value = self._chosen(name, leaf)
         self._leaves[name], self._used[name] = leaf, value
         return value
 
     def _chosen(self, name: str, leaf: Leaf) -> Any:
         if name in self._proposal:
             value = unplain(self._proposal[name])
-            if not leaf.wrong(value, name):
+            wrong = leaf.wrong(value, name)
+            if not wrong:
                 return value
+            if name in self.given:
+                raise InvalidValue(f"{wrong}, with which the trial was queued or asked for")
         return drawn(leaf, self._key.fold(name))
 
     def report(self, step: Count, value: Any) -> None:
@@ -201,11 +222,20 @@ class Trial:
         self.noted[as_name(name)] = plain(value)
 
     def constraint(self, *violations: Any) -> None:
-        """By how much the trial breaks each constraint of the study: it keeps those that are not positive."""
+        """By how much the trial breaks each constraint of the study: it keeps those that are not positive.
+
+        Raises:
+            InvalidValue: the study has more constraints, or fewer.
+        """
+        if self.constraints not in (None, len(violations)):
+            raise InvalidValue(
+                f"this study has {self.constraints} constraints, and the trial says something of {len(violations)}; "
+                f"begin it with constraints={len(violations)}"
+            )
         self.violations = tuple(map(as_float, violations))
 
 
-_BOOL = Bool()
+_BOOL, _UNKNOWN = Bool(), object()
 
 
 @lru_cache(maxsize=4096)

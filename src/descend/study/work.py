@@ -81,9 +81,15 @@ class Work:
     def _catches(self, error: Exception) -> bool:
         if isinstance(error, EvaluationFailed):
             return True
-        if isinstance(error, DescendError):
+        if isinstance(error, DescendError) and not self._has_worked():
             return False  # a mistake in the question, not a bad point
         return self.catch if isinstance(self.catch, bool) else isinstance(error, self.catch)
+
+    def _has_worked(self) -> bool:
+        """Whether the objective has ever given an answer."""
+        mirror = self.session.mirror
+        mirror.sync()
+        return any(mirror.rows.state(number) == "done" for number in mirror.order)
 
 
 def finish(session: Session, trial: Trial, outcome: Outcome, sleep: Callable[[float], None] = time.sleep) -> bool:

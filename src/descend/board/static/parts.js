@@ -85,6 +85,7 @@ class Picture {
   async draw() {
     if (!this.stale || !this.seen || this.busy) return;
     [this.stale, this.busy] = [false, true];
+    if (!this.figure) this.plot.replaceChildren(el("p", { class: "empty" }, "being made…"));
     try {
       this.figure = await this.load();
       await plotly;

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from descend.key import Key
+from descend.model.gp.bend import NOWHERE
 from descend.model.gp.features import Features
-from descend.model.gp.fit import Fit, fit, milestone
+from descend.model.gp.fit import Fit, bent, fit, milestone
 from descend.model.gp.likelihood import Prior
 from descend.model.gp.process import Process, condition
 from descend.model.gp.warp import PARTS, Warp
@@ -79,6 +80,7 @@ def believe(
     draws: int = 0,
     limit: int = 1000,
     shorter: float = 1.0,
+    bend: bool = False,
 ) -> Belief:
     """The belief from values (n,) at the points of a history, NaN where an evaluation failed.
 
@@ -87,19 +89,20 @@ def believe(
         draws: how many hyperparameters to draw, 0 for the likeliest ones.
         limit: the most answers of the last milestone that a model is made from: the best and the latest ones.
         shorter: by what length scales are divided.
+        bend: whether smooth numbers that are always there may be bent, see `Bend`.
     """
     phi = features(history.cube.centre(history.us), history.active)
     values = _filled(values)
     m = milestone(len(values))
     old = _worth_keeping(values[:m], limit)
     prior = Prior.of(features.scales)
-    fitted = _fitted(features, phi[old], values[old], prior, parts, draws)
+    fitted = _fitted(features, phi[old], values[old], prior, parts, draws, features.bendable if bend else NOWHERE)
     warp = Warp.of(values, fitted.part)
     kept = torch.cat([old, torch.arange(m, len(values))])
     z = warp(values[kept])
     thetas = fitted.thetas.clone()
-    thetas[:, :-1] -= math.log(shorter)
-    processes = tuple(condition(theta, phi[kept], features.owner, z, prior.strength) for theta in thetas)
+    thetas[:, : features.scales] -= math.log(shorter)
+    processes = tuple(condition(theta, phi[kept], features.owner, z, prior.strength, fitted.places) for theta in thetas)
     return Belief(processes, warp, torch.stack([process.means(phi) for process in processes]))
 
 
@@ -138,15 +141,27 @@ def _filled(values: Tensor) -> Tensor:
     return torch.where(fine, values, values[fine].max() if bool(fine.any()) else 0.0)
 
 
-def _fitted(features: Features, phi: Tensor, values: Tensor, prior: Prior, parts: tuple[float, ...], draws: int) -> Fit:
-    """The hyperparameters, found before or now: the same bits."""
-    digest = blake2b(repr((parts, draws)).encode(), digest_size=16)
+def _fitted(
+    features: Features,
+    phi: Tensor,
+    values: Tensor,
+    prior: Prior,
+    parts: tuple[float, ...],
+    draws: int,
+    places: Tensor = NOWHERE,
+) -> Fit:
+    """The hyperparameters, with features at some places (m,) bent if need be, found before or now: the same bits."""
+    digest = blake2b(repr((parts, draws, places.tolist())).encode(), digest_size=16)
     for part in (phi, values, features.owner):
         digest.update(part.contiguous().numpy().tobytes())
     name = digest.digest()
     if name not in _FITS:
         key = Key(int.from_bytes(name[:8], "little"))
-        _FITS[name] = fit(phi, features.owner, values, prior, parts, draws, key)
-        if len(_FITS) > _KEPT:
+        if len(places):
+            straight = _fitted(features, phi, values, prior, parts, 0)
+            _FITS[name] = bent(straight, phi, features.owner, values, prior, places, draws, key)
+        else:
+            _FITS[name] = fit(phi, features.owner, values, prior, parts, draws, key)
+        while len(_FITS) > _KEPT:
             _FITS.popitem(last=False)
     return _FITS[name]

@@ -62,6 +62,11 @@ class Features:
         return (~self.cube.unordered & (self._orders < 0) & ~self.conditional).nonzero()[:, 0]
 
     @cached_property
+    def bendable(self) -> Tensor:
+        """(m,) int64: the features that are smooth numbers which are always there."""
+        return self.smooth[self._plain].nonzero()[:, 0]
+
+    @cached_property
     def _arcs(self) -> Tensor:
         return (~self.cube.unordered & (self._orders < 0) & self.conditional).nonzero()[:, 0]
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from descend.errors import InvalidValue
+from descend.model.gp.bend import NOWHERE, STRAIGHT, Bend
 from descend.model.gp.kernel import matern, matern_with_slope, square_distances
 
 __all__ = ["Local", "Process", "condition"]
@@ -21,8 +22,8 @@ __all__ = ["Local", "Process", "condition"]
 class Process:
     """A process given observations.
 
-    Fields: seen (n, p), the scaled features; inverse (p,), what features are scaled by; alpha (n,); half (n, n), l^-1;
-    mean, variance and noise, floats, the noise in the same unit as the variance.
+    Fields: seen (n, p), the bent and scaled features; inverse (p,), what features are scaled by; alpha (n,); half
+    (n, n), l^-1; mean, variance and noise, floats, the noise in the same unit as the variance; bend, of the features.
     """
 
     seen: Tensor
@@ -32,23 +33,27 @@ class Process:
     mean: float
     variance: float
     noise: float
+    bend: Bend = STRAIGHT
 
     def __call__(self, phi: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (k,) and standard deviation (k,), without noise, at features (k, p)."""
-        k = matern(square_distances(phi * self.inverse, self.seen))
+        k = matern(square_distances(self._scaled(phi), self.seen))
         w = k @ self.half.T
         return self.mean + k @ self.alpha, self._deviation(w)
+
+    def _scaled(self, phi: Tensor) -> Tensor:
+        return self.bend(phi) * self.inverse
 
     def _deviation(self, w: Tensor) -> Tensor:
         return (self.variance * (1 - w.square().sum(1)).clamp(min=1e-14)).sqrt()
 
     def means(self, phi: Tensor) -> Tensor:
         """The mean (k,) at features (k, p)."""
-        return self.mean + matern(square_distances(phi * self.inverse, self.seen)) @ self.alpha
+        return self.mean + matern(square_distances(self._scaled(phi), self.seen)) @ self.alpha
 
     def covariances(self, phi: Tensor, others: Tensor) -> Tensor:
         """Those (k, j), without noise, of what is at features (k, p) and at others (j, p)."""
-        a, b = phi * self.inverse, others * self.inverse
+        a, b = self._scaled(phi), self._scaled(others)
         w = matern(square_distances(a, self.seen)) @ self.half.T
         return self.variance * (
             matern(square_distances(a, b)) - w @ (matern(square_distances(b, self.seen)) @ self.half.T).T
@@ -61,7 +66,7 @@ class Process:
         """
         if not len(phi):
             return self
-        scaled, share = phi * self.inverse, self.noise / self.variance
+        scaled, share = self._scaled(phi), self.noise / self.variance
         w = matern(square_distances(scaled, self.seen)) @ self.half.T
         rest = matern(square_distances(scaled, scaled)) - w @ w.T
         rest.diagonal().copy_((1 - w.square().sum(1)).clamp(min=0) + max(share, 1e-9))
@@ -71,21 +76,25 @@ class Process:
             [torch.nn.functional.pad(self.half, (0, len(phi))), torch.cat([-corner @ w @ self.half, corner], 1)]
         )
         seen, alpha = torch.cat([self.seen, scaled]), torch.cat([self.alpha, torch.zeros_like(phi[:, 0])])
-        return Process(seen, self.inverse, alpha, half, self.mean, self.variance, self.noise)
+        return Process(seen, self.inverse, alpha, half, self.mean, self.variance, self.noise, self.bend)
 
     def with_slopes(self, phi: Tensor) -> "Local":
         """As a call, and what is needed for slopes there."""
-        scaled = phi * self.inverse
+        scaled = self._scaled(phi)
         k, fall = matern_with_slope(square_distances(scaled, self.seen))
         w = k @ self.half.T
-        return Local(self, scaled, fall, w, self.mean + k @ self.alpha, self._deviation(w))
+        return Local(self, phi, scaled, fall, w, self.mean + k @ self.alpha, self._deviation(w))
 
 
 @dataclass(frozen=True, eq=False)
 class Local:
-    """What a process says at k points. Fields: process; scaled (k, p); fall (k, n); w (k, n); mean, deviation (k,)."""
+    """What a process says at k points.
+
+    Fields: process; phi (k, p), the features; scaled (k, p); fall (k, n); w (k, n); mean, deviation (k,).
+    """
 
     process: Process
+    phi: Tensor
     scaled: Tensor
     fall: Tensor
     w: Tensor
@@ -97,17 +106,20 @@ class Local:
         p = self.process
         weight = by_deviation * (-p.variance) / self.deviation
         c = (by_mean[:, None] * p.alpha + weight[:, None] * (self.w @ p.half)) * self.fall
-        return 2 * p.inverse * (self.scaled * c.sum(1)[:, None] - c @ p.seen)
+        return 2 * p.inverse * (self.scaled * c.sum(1)[:, None] - c @ p.seen) * p.bend.slope(self.phi)
 
 
-def condition(theta: Tensor, phi: Tensor, owner: Tensor, z: Tensor, strength: float) -> Process:
-    """The process of hyperparameters theta (q + 1,) given values z (n,) at features phi (n, p).
+def condition(
+    theta: Tensor, phi: Tensor, owner: Tensor, z: Tensor, strength: float, places: Tensor = NOWHERE
+) -> Process:
+    """The process of hyperparameters theta (q + 1 + 2 m,) given values z (n,) at features phi (n, p), see `likelihood`.
 
+    Of features, those at m places are bent.
     `strength` is that of the prior of its variance; more noise is added where r has no factor.
     """
-    n, q = len(z), len(theta) - 1
-    inverse = (-theta[:q]).exp()[owner]
-    seen = phi * inverse
+    n, q = len(z), len(theta) - 1 - 2 * len(places)
+    inverse, bend = (-theta[:q]).exp()[owner], Bend.of(theta[q + 1 :], places)
+    seen = bend(phi) * inverse
     k = matern(square_distances(seen, seen))
     g = float(theta[q].exp())
     k.diagonal().fill_(1 + g)
@@ -119,7 +131,7 @@ def condition(theta: Tensor, phi: Tensor, owner: Tensor, z: Tensor, strength: fl
     alpha = solved[:, 0] - mean * solved[:, 1]
     variance = float(((z - mean).dot(alpha) + strength) / (n + strength))
     half = torch.linalg.solve_triangular(factor, torch.eye(n, dtype=z.dtype), upper=False)
-    return Process(seen, inverse, alpha, half, float(mean), variance, variance * g)
+    return Process(seen, inverse, alpha, half, float(mean), variance, variance * g, bend)
 
 
 def _factor(k: Tensor, g: float) -> tuple[Tensor, float]:
