@@ -236,7 +236,8 @@ def test_a_grid_is_seen_whole_and_optuna_may_go_on() -> None:
     assert len(run(study, 2, objective)) == 15
 
 
-def test_threads_and_constraints_with_two_objectives() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_and_constraints_with_two_objectives(threads: int) -> None:
     study = optuna.create_study(sampler=Sampler(NSGA2(popsize=8), key=0), directions=["minimize", "maximize"])
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
@@ -244,11 +245,12 @@ def test_threads_and_constraints_with_two_objectives() -> None:
         trial.set_constraint("sum", x + y - 1)
         return x, y
 
-    study.optimize(objective, n_trials=60, n_jobs=2)
-    feasible = [t for t in study.trials if t.params["x"] + t.params["y"] <= 1]
+    study.optimize(objective, n_trials=60, n_jobs=threads)
     assert len(study.trials) == 60
-    assert len(feasible) > 40  # 30 at random
-    assert len({json.dumps(t.params) for t in study.trials}) > 40  # a child may equal its parent; 30 if threads did
+    assert len({json.dumps(t.params) for t in study.trials}) > 40  # 30 if both threads were given the same
+    if threads == 1:  # what two of them come to depends on their luck
+        feasible = [t for t in study.trials if t.params["x"] + t.params["y"] <= 1]
+        assert len(feasible) > 44  # 30 at random, with a deviation of 4
 
 
 def test_a_pruner_that_shows_a_part_of_the_study_hides_nothing() -> None:
